@@ -1,0 +1,111 @@
+/* image.h: the one door to images: pull, load, find, list, tag, remove. */
+#ifndef ZL_OCI_IMAGE_H
+#define ZL_OCI_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/json.h"
+#include "runtime/base/str.h"
+
+/*
+ * The store lies below zl's root folder (--root) and is an OCI image layout
+ * (image-spec, image-layout.md) with the unpacked layers beside it:
+ *
+ *	oci-layout  index.json		the images and their names
+ *	blobs/sha256/<hex>		manifests, configs, compressed layers
+ *	layers/<hex of diff id>/	each layer unpacked once (base/layer.h)
+ *	tmp/				what is being made; swept when nobody holds it
+ *
+ * Blobs and layers appear by rename only, complete and verified. Several zl
+ * processes use one store at the same time: index.json changes under a lock,
+ * a pull of something another process is pulling waits for it and says so.
+ */
+struct store;
+
+/* Makes the folders where they are missing (0700). root: absolute path. */
+struct store *store_open(const char *root, struct err *e);
+void store_close(struct store *s);
+
+/* One image as the store knows it; owned, freed by image_free. */
+struct image {
+	char id[72];	    /* "sha256:<hex>" of the config: docker's image id */
+	char digest[72];    /* "sha256:<hex>" of the manifest (or of the index it came from) */
+	char *name;	    /* "docker.io/library/busybox:1.36" of this entry, or NULL (untagged) */
+	struct js *config;  /* the image's config, parsed; image-spec config.md */
+	struct strv layers; /* absolute paths of unpacked layers, topmost first */
+	uint64_t size;	    /* bytes of all layers unpacked, as docker's SIZE */
+	int64_t created;    /* seconds since 1970; 0 if unknown */
+};
+
+void image_free(struct image *i);
+void image_free_(struct image **i);
+#define own_image __attribute__((cleanup(image_free_)))
+
+/* --pull, for run and create; `zl pull` is ALWAYS. */
+enum pull_policy {
+	PULL_MISSING,
+	PULL_ALWAYS,
+	PULL_NEVER,
+	PULL_NEWER, /* as ALWAYS, but an unreachable registry is no error when the image is here */
+};
+
+struct pull_options {
+	enum pull_policy policy;
+	const char *platform; /* "linux/arm64", NULL: the host's */
+	bool quiet;	      /* no progress */
+};
+
+/*
+ * Makes sure the image of this name (any of docker's spellings, with tag or
+ * digest, or an id where nothing has to be pulled) is in the store,
+ * unpacked, and returns it. Progress goes to stderr unless quiet. Errors
+ * name the image, the host and the reason.
+ */
+struct image *image_pull(struct store *s, const char *name, const struct pull_options *o,
+			 struct err *e);
+
+/* By name in any spelling, id or unambiguous id prefix (with or without sha256:). -ENOENT. */
+struct image *image_find(struct store *s, const char *name, struct err *e);
+
+/* All entries, newest first; an image with two names is two entries. */
+struct image_list {
+	struct image **v;
+	size_t n;
+};
+int image_list(struct store *s, struct image_list *out, struct err *e);
+void image_list_free(struct image_list *l);
+
+/*
+ * Reads images from a docker-archive or OCI-layout tar on fd (plain, gzip,
+ * zstd, xz, bzip2; need not be seekable). Appends what was loaded: names, or
+ * ids where there is none.
+ */
+int image_load(struct store *s, int fd, const char *platform, struct strv *loaded, struct err *e);
+
+int image_tag(struct store *s, const char *name, const char *new_name, struct err *e);
+
+/*
+ * Removes a name, and the image with it when that was its last one (or by
+ * id: all its names, if one only or `force`). `in_use` is asked for image
+ * ids before anything goes (by containers; cmd/ knows). Appends docker's
+ * lines to `report`: "Untagged: ...", "Deleted: sha256:...".
+ */
+typedef bool image_in_use_fn(void *arg, const char *image_id, const char **by);
+int image_remove(struct store *s, const char *name, bool force, image_in_use_fn *in_use, void *arg,
+		 struct strv *report, struct err *e);
+
+/* docker's short spelling for people: "busybox:1.36" for docker.io/library/busybox:1.36. */
+char *image_name_familiar(const char *name);
+/* Repository and tag of a full name in docker's short spelling, each owned by the caller. */
+void image_name_split(const char *name, char **repository, char **tag);
+/* Whether name is a well-formed reference. */
+int image_name_check(const char *name, struct err *e);
+
+/* The image built into the executable (`zl run hello`): loads it if `name` is its name. */
+extern const unsigned char image_embedded[], image_embedded_end[];
+
+#endif

@@ -1,0 +1,269 @@
+/* fd.c: whole reads and writes, files, folders, locks; see fd.h. */
+#include "runtime/base/fd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/own.h"
+
+ssize_t fd_read_full(int fd, void *buf, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t got = read(fd, (char *)buf + done, n - done);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		done += (size_t)got;
+	}
+	return (ssize_t)done;
+}
+
+int fd_write_full(int fd, const void *buf, size_t n)
+{
+	const char *p = buf;
+
+	while (n) {
+		ssize_t put = write(fd, p, n);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -errno;
+		p += put;
+		n -= (size_t)put;
+	}
+	return 0;
+}
+
+int fd_set_nonblock(int fd, bool on)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+	return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
+}
+
+int file_read(int dirfd, const char *path, size_t max, struct str *out, struct err *e)
+{
+	own_fd int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	size_t before = out->len;
+	struct stat st;
+
+	if (fd < 0)
+		return err_sys(e, "open %s", path);
+	if (fstat(fd, &st) == 0 && st.st_size > 0 && (size_t)st.st_size <= max)
+		str_reserve(out, (size_t)st.st_size + 1);
+	for (;;) {
+		ssize_t got;
+
+		str_reserve(out, 4096);
+		got = read(fd, out->s + out->len, out->cap - out->len - 1);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_sys(e, "read %s", path);
+		if (got == 0)
+			break;
+		out->len += (size_t)got;
+		if (out->len - before > max)
+			return err_set(e, EFBIG, "read %s: larger than %zu bytes", path, max);
+	}
+	out->s[out->len] = 0;
+	return 0;
+}
+
+int file_write_atomic(int dirfd, const char *path, const void *data, size_t n, mode_t mode,
+		      bool sync, struct err *e)
+{
+	own_free char *tmp = NULL;
+	own_fd int fd = -1;
+	unsigned long long r;
+	int rc;
+
+	random_bytes(&r, sizeof(r));
+	tmp = xasprintf("%s.%016llx.tmp", path, r);
+	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (fd < 0)
+		return err_sys(e, "create %s", tmp);
+	rc = fd_write_full(fd, data, n);
+	if (rc == 0 && sync && fsync(fd) < 0)
+		rc = -errno;
+	if (rc == 0 && renameat(dirfd, tmp, dirfd, path) < 0)
+		rc = -errno;
+	if (rc < 0) {
+		unlinkat(dirfd, tmp, 0);
+		errno = -rc;
+		return err_sys(e, "write %s", path);
+	}
+	return 0;
+}
+
+int dir_make_all(const char *path, mode_t mode, struct err *e)
+{
+	own_free char *p = xstrdup(path);
+
+	for (char *s = p + 1;; s++) {
+		char c = *s;
+
+		if (c != '/' && c != 0)
+			continue;
+		*s = 0;
+		if (mkdir(p, mode) < 0 && errno != EEXIST)
+			return err_sys(e, "create folder %s", p);
+		*s = c;
+		if (c == 0)
+			return 0;
+	}
+}
+
+static int remove_entry(int at, const char *name)
+{
+	own_dir DIR *d = NULL;
+	own_fd int fd = -1;
+	struct dirent *de;
+
+	if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return -errno;
+	if (unlinkat(at, name, AT_REMOVEDIR) == 0)
+		return 0;
+	if (errno != ENOTEMPTY && errno != EEXIST && errno != EACCES)
+		return -errno;
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES && fchmodat(at, name, 0700, 0) == 0)
+		fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	fchmod(fd, 0700);
+	d = fdopendir(fd);
+	if (d == NULL)
+		return -errno;
+	fd = -1;
+	while ((de = readdir(d))) {
+		int rc;
+
+		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
+			continue;
+		rc = remove_entry(dirfd(d), de->d_name);
+		if (rc < 0)
+			return rc;
+	}
+	return unlinkat(at, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+int dir_remove_all(int dirfd, const char *name, struct err *e)
+{
+	int rc = remove_entry(dirfd, name);
+
+	if (rc < 0)
+		return err_set(e, -rc, "remove %s: %s", name, strerror(-rc));
+	return 0;
+}
+
+int fd_lock(int fd, int how)
+{
+	while (flock(fd, how) < 0) {
+		if (errno == EWOULDBLOCK)
+			return -EAGAIN;
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+int fd_send(int sock, const void *buf, size_t n, const int *fds, size_t nfds)
+{
+	union {
+		char buf[CMSG_SPACE(FD_PASS_MAX * sizeof(int))];
+		struct cmsghdr align;
+	} ctl;
+	struct iovec iov = { (void *)buf, n };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (nfds > FD_PASS_MAX)
+		return -EINVAL;
+	if (nfds) {
+		struct cmsghdr *c;
+
+		memset(&ctl, 0, sizeof(ctl));
+		msg.msg_control = ctl.buf;
+		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, nfds * sizeof(int));
+	}
+	for (;;) {
+		ssize_t put = sendmsg(sock, &msg, MSG_NOSIGNAL);
+
+		if (put >= 0)
+			return (size_t)put == n ? 0 : -EMSGSIZE;
+		if (errno != EINTR)
+			return -errno;
+	}
+}
+
+ssize_t fd_recv(int sock, void *buf, size_t n, int *fds, size_t *nfds)
+{
+	union {
+		char buf[CMSG_SPACE(FD_PASS_MAX * sizeof(int))];
+		struct cmsghdr align;
+	} ctl;
+	struct iovec iov = { buf, n };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = ctl.buf,
+			      .msg_controllen = sizeof(ctl.buf) };
+	size_t room = nfds ? *nfds : 0, count = 0;
+	bool overflow = false;
+	ssize_t got;
+
+	do {
+		got = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return -errno;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+		size_t k;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		k = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < k; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			if (count < room) {
+				fds[count++] = fd;
+			} else {
+				close(fd);
+				overflow = true;
+			}
+		}
+	}
+	if (overflow || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+		while (count)
+			close(fds[--count]);
+		got = -EMSGSIZE;
+	}
+	if (nfds)
+		*nfds = count;
+	return got;
+}

@@ -1,0 +1,63 @@
+/* fuse.h: the file server: FUSE request bytes in, reply bytes out. */
+#ifndef ZL_FUSE_FUSE_H
+#define ZL_FUSE_FUSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "runtime/base/err.h"
+
+/*
+ * The engine knows no virtio, owns no thread and no loop, and may be called
+ * from several threads at once.
+ *
+ * One engine shows one tree: its root (nodeid 1) is a read-only folder of the
+ * engine's own whose entries are the shares. A share is
+ *
+ *  - a union: the container's writable upper folder over N read-only layers
+ *    (layer.h says how layers are stored). Nobody else changes these, so
+ *    the guest may cache all of it for ever; or
+ *  - a bind: one folder (or one file in a folder) of the host's, which others
+ *    change too, so that nothing is cached beyond what they would see.
+ *
+ * An engine holds shares of one of the two kinds only, as caching is
+ * negotiated once per connection.
+ */
+struct fuse;
+
+struct fuse_share {
+	const char *name;	   /* entry in the engine's root: "root", "0", "1" ... */
+	const char *const *layers; /* union: read-only, topmost first */
+	unsigned nlayers;
+	const char *upper; /* union: the writable folder; NULL: read-only */
+	const char *path;  /* bind: a folder of the host's; NULL: a union */
+	const char *only;  /* bind: the one entry of `path` that is shown; NULL: all */
+	bool read_only;
+};
+
+/* Opens every share's folders. Paths are not needed afterwards. */
+struct fuse *fuse_new(const struct fuse_share *shares, unsigned n, struct err *e);
+/* When no thread is in fuse_handle any more. */
+void fuse_free(struct fuse *f);
+
+/*
+ * Serves one request: `out` is what the guest wrote (fuse_in_header first),
+ * `in` is room for the reply (fuse_out_header first). Both may lie in guest
+ * memory and change at any moment. Returns the bytes put into `in`: 0 for
+ * requests without a reply (FORGET); -EPROTO when the request is too short
+ * to be answered at all, or `in` too small for any reply.
+ */
+ssize_t fuse_handle(struct fuse *f, const struct iovec *out, int nout, const struct iovec *in,
+		    int nin);
+
+/*
+ * The FUSE connection is gone (device reset): forgets every node and handle.
+ */
+void fuse_reset(struct fuse *f);
+
+/* For the holder's stats: bytes read and written by the guest through this engine. */
+void fuse_counters(const struct fuse *f, uint64_t *bytes_read, uint64_t *bytes_written);
+
+#endif

@@ -1,0 +1,188 @@
+/* wire.h: the contract between host and guest, compiled into both. */
+#ifndef ZL_VSOCK_WIRE_H
+#define ZL_VSOCK_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/base/str.h"
+
+/*
+ * Theory of operation.
+ *
+ * The guest dials, the host answers; both ends of zl are always of the same
+ * build, so there is one version and no negotiation: HELLO carries it, and
+ * anything else is an error.
+ *
+ * WIRE_PORT_CONTROL carries frames: a header of 8 bytes { u32 length of the
+ * payload, u16 type, u16 zero }, then the payload, at most WIRE_FRAME_MAX
+ * bytes; numbers little-endian, a string is u32 length + bytes, a list is
+ * u32 count + items. The host treats the guest as hostile: a bad frame ends
+ * the VM.
+ *
+ * Every stdio stream of every task has a connection of its own to
+ * WIRE_PORT_STREAM, which opens with one frame STREAM { u32 task, u8 which }
+ * from the guest and is then raw bytes: WIRE_STDIN from host to guest,
+ * WIRE_STDOUT and WIRE_STDERR from guest to host, WIRE_TTY both ways. End of
+ * file is vsock's half-close; a side that no longer reads resets, which the
+ * other end sees as EPIPE: in the guest that closes the workload's pipe, so
+ * that it meets SIGPIPE as in any pipeline.
+ *
+ *	guest                                 host
+ *	HELLO            ->
+ *	                 <-                   BOOT (machine's set-up + task 1)
+ *	(stream connections of task 1) ->
+ *	STARTED          ->                   or FAILED
+ *	                 <-                   SIGNAL, RESIZE, TIME, EXEC ...
+ *	EXITED           ->                   after all its output was sent, and
+ *	                                      synced as BOOT asked
+ *	                 <-                   BYE: the VM may be killed at any
+ *	                                      moment after EXITED of task 1
+ *
+ * Task 1 is the container's own process; when it ends, all others are killed.
+ */
+
+#define WIRE_VERSION	  1
+#define WIRE_PORT_CONTROL 1024
+#define WIRE_PORT_STREAM  1025
+#define WIRE_FRAME_MAX	  (4U << 20)
+#define WIRE_HEADER_SIZE  8
+#define WIRE_TASK_MAIN	  1
+
+/* The tags of the two virtiofs devices; WIRE_FS_HOST only where BOOT has a mount from it. */
+#define WIRE_FS_ROOT "root" /* one share, "root": the container's root */
+#define WIRE_FS_HOST "host" /* shares "0", "1" ...: bind mounts and volumes */
+
+enum wire_type {
+	/* guest -> host */
+	WIRE_HELLO = 1,
+	WIRE_STREAM,
+	WIRE_STARTED,
+	WIRE_FAILED,
+	WIRE_EXITED,
+	/* host -> guest */
+	WIRE_BOOT = 32,
+	WIRE_EXEC,
+	WIRE_SIGNAL,
+	WIRE_RESIZE,
+	WIRE_TIME,
+};
+
+enum wire_stream {
+	WIRE_STDIN,
+	WIRE_STDOUT,
+	WIRE_STDERR,
+	WIRE_TTY,
+};
+
+struct wire_hello {
+	uint32_t version;
+	uint64_t boot_ns;   /* guest's CLOCK_BOOTTIME when the agent's main began */
+	uint64_t mem_total; /* bytes, MemTotal of /proc/meminfo */
+	uint64_t mem_free;  /* bytes, MemFree */
+};
+
+/* Opens a stream connection. */
+struct wire_open {
+	uint32_t task;
+	uint8_t which; /* enum wire_stream */
+};
+
+/* The process of the task runs (its execve succeeded). */
+struct wire_started {
+	uint32_t task;
+	uint32_t pid; /* in the container's PID namespace; 1 for task 1 */
+};
+
+/* The task could not be started. */
+struct wire_failed {
+	uint32_t task;
+	uint8_t exit_code; /* as docker's: 126, 127, or 125 for all else */
+	char *message; /* docker's wording, e.g. exec: "x": executable file not found in $PATH */
+};
+
+/* The task ended; everything it wrote has been sent. */
+struct wire_exited {
+	uint32_t task;
+	uint8_t code;	/* exit code, or 128 + signal */
+	uint8_t signal; /* the signal that ended it, or 0 */
+	uint8_t oom;	/* 1: the guest's OOM killer ended it */
+};
+
+struct wire_signal {
+	uint32_t task;
+	uint32_t signal;
+};
+
+struct wire_resize {
+	uint32_t task;
+	uint16_t rows, cols;
+};
+
+/* Sets the guest's wall clock. */
+struct wire_time {
+	uint64_t realtime_ns; /* since 1970 */
+};
+
+/* struct wire_task.flags */
+#define WIRE_TASK_TTY	       (1U << 0) /* a pseudo-terminal: one WIRE_TTY stream */
+#define WIRE_TASK_STDIN	       (1U << 1) /* stdin is connected; else /dev/null */
+#define WIRE_TASK_INIT	       (1U << 2) /* the agent's small init is PID 1 (--init); task 1 only */
+#define WIRE_TASK_PRIVILEGED   (1U << 3) /* all capabilities, no masks, writable /sys */
+#define WIRE_TASK_NO_STDOUT    (1U << 4) /* no stream: /dev/null */
+#define WIRE_TASK_NO_STDERR    (1U << 5)
+#define WIRE_TASK_NO_NEW_PRIVS (1U << 6)
+
+struct wire_task {
+	uint32_t id; /* WIRE_TASK_MAIN in BOOT; unique, above it, in EXEC */
+	uint32_t flags;
+	uint16_t rows, cols; /* first size of the terminal; 0: unknown */
+	uint64_t caps;	     /* bounding, permitted and effective set: 1 << CAP_* */
+	struct strv argv;    /* argv[0] is searched in the container's PATH */
+	struct strv env;     /* complete, but for HOME, which the guest adds from /etc/passwd */
+	char *cwd;	     /* "" is "/"; created where it does not exist (BOOT only) */
+	char *user;	     /* as docker's: "", uid, name, uid:gid, name:group ... */
+	struct strv groups;  /* --group-add: names or numbers, besides /etc/group's */
+};
+
+enum wire_mount_kind {
+	WIRE_MOUNT_BIND,  /* share `source` of WIRE_FS_HOST */
+	WIRE_MOUNT_TMPFS, /* options as mount(8)'s -o */
+};
+
+struct wire_mount {
+	uint8_t kind;
+	uint8_t read_only;
+	char *source; /* "0/name": share and the entry in it; "0": the share's root */
+	char *target; /* absolute in the container; created where missing */
+	char *options;
+};
+
+/* A small file the host makes, e.g. /etc/hosts: mounted over its path from the guest's memory. */
+struct wire_file {
+	char *path;
+	uint32_t mode;
+	char *data; /* text */
+};
+
+/* struct wire_boot.flags */
+#define WIRE_BOOT_ROOT_READ_ONLY (1U << 0)
+#define WIRE_BOOT_SYNC_ROOT	 (1U << 1) /* sync the root before EXITED; else only other mounts */
+
+struct wire_boot {
+	uint32_t flags;
+	uint64_t realtime_ns;
+	uint64_t shm_size; /* bytes of /dev/shm */
+	char *hostname;
+	char *domainname;
+	struct wire_mount *mounts; /* in the order they are to be mounted */
+	uint32_t nmounts;
+	struct wire_file *files;
+	uint32_t nfiles;
+	struct strv sysctls; /* "net.core.somaxconn=1024" */
+	struct strv rlimits; /* "nofile=1024:2048" */
+	struct wire_task task;
+};
+
+#endif
