@@ -30,6 +30,17 @@ struct store;
 struct store *store_open(const char *root, struct err *e);
 void store_close(struct store *s);
 
+/*
+ * Containers use layers too, and blobs: fn appends the absolute path of each
+ * layer, and the "sha256:<hex>" of each config, that a container needs. It is asked whenever the
+ * store is about to remove something, under the store's lock: it must not call
+ * the store. As long as no fn is set, layers are never removed. A container is
+ * made while the store it found its image in is open; that is what keeps its
+ * layers until fn can see it.
+ */
+typedef int store_refs_fn(void *arg, struct strv *refs, struct err *e);
+void store_set_refs(struct store *s, store_refs_fn *fn, void *arg);
+
 /* One image as the store knows it; owned, freed by image_free. */
 struct image {
 	char id[72];	    /* "sha256:<hex>" of the config: docker's image id */
