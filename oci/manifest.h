@@ -100,8 +100,11 @@ void image_config_free(struct image_config *c);
 
 /* As --platform is written: os[/arch[/variant]], or an architecture alone. NULL: the host's. */
 int platform_parse(const char *text, struct platform *out, struct err *e);
-/* Whether an image made for `have` is what `want` asks for. */
-bool platform_match(const struct platform *want, const struct platform *have);
+/*
+ * How well what was made for `have` suits `want`: 0 not at all (another
+ * system or processor, or a newer variant), else larger is better.
+ */
+int platform_rank(const struct platform *want, const struct platform *have);
 /* "linux/arm64/v8" into buf (PLATFORM_TEXT_MAX bytes); returns buf. */
 #define PLATFORM_TEXT_MAX 100
 char *platform_format(char *buf, const struct platform *p);
