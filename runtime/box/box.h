@@ -9,6 +9,8 @@
 #include "runtime/base/err.h"
 #include "runtime/box/spec.h"
 
+struct pollfd;
+
 /*
  * A container is a folder, <root>/containers/<id>/:
  *
@@ -21,8 +23,10 @@
  *	console.log	what the guest's console said
  *
  * and a control socket <runtime dir>/<id>.sock while it runs. Nothing runs
- * when no container does. Names are kept in <root>/names/<name> -> id, made
- * by link(2), so that two processes cannot take one name.
+ * when no container does. Names are kept in <root>/names/<name>, a symlink
+ * to the id: making it is one atomic act, so that two processes cannot take
+ * one name. Folders appear and go by rename: what is being made or removed
+ * has a name with a leading dot, and is swept when nobody is at it.
  *
  * The holder is forked from the zl that starts the container: no exec, its
  * own session, it outlives that zl.
@@ -32,8 +36,8 @@
 struct box_dirs {
 	const char *root;    /* absolute */
 	const char *runtime; /* absolute; sockets */
-	const char *kernel;  /* path of vmlinux */
-	const char *initrd;
+	const char *kernel;  /* another vmlinux (--kernel); NULL: ZL_KERNEL or the embedded one */
+	const char *initrd;  /* another initramfs; NULL: the embedded one */
 };
 
 enum box_status {
@@ -41,12 +45,12 @@ enum box_status {
 	BOX_RUNNING,
 	BOX_PAUSED,
 	BOX_EXITED,
-	BOX_DEAD, /* removal was begun and did not finish */
+	BOX_DEAD, /* its folder cannot be read: only removal is left */
 };
 
 struct box_state {
 	enum box_status status;
-	int exit_code;
+	int exit_code; /* also of a start that failed: then status is CREATED */
 	bool oom_killed;
 	char *error;			 /* why it could not start or the VM died; "" if nothing */
 	int64_t started_ns, finished_ns; /* since 1970; 0: never */
@@ -58,7 +62,11 @@ struct box {
 	char *dir;
 	struct box_spec spec;
 	struct box_state state; /* as of now: a holder found dead is EXITED, 137, with the reason */
+	int lock;		/* held between box_create and box_start; -1: not */
 };
+
+/* docker's words: "created", "running", "paused", "exited", "dead". */
+const char *box_status_name(enum box_status s);
 
 void box_free(struct box *b);
 void box_free_(struct box **b);
@@ -87,13 +95,21 @@ struct box_stdio {
 };
 
 /*
- * Starts the holder and returns once the workload runs (0), or failed to
- * start (-ve; e->code 0x7d etc. is not used: *exit_code holds docker's 125,
- * 126 or 127 and e the message). With `io`, the container's streams are
- * connected to it from the first byte on. *conn (a box_client) is for
- * following it; NULL when it is not wanted.
+ * Starts the holder and returns at once with a client connection: STARTED or
+ * FAILED is its first event for WIRE_TASK_MAIN. With `io`, the container's
+ * streams are connected to it from the first byte on (the caller keeps its
+ * descriptors), and this client is its foreground: when its out or err
+ * breaks (EPIPE), the workload meets SIGPIPE. Signals sent before STARTED
+ * are delivered right after it; SIGKILL ends the start. -EALREADY: it runs.
  */
 struct box_client;
+struct box_client *box_launch(const struct box_dirs *d, struct box *b, const struct box_stdio *io,
+			      struct err *e);
+/*
+ * The same, and waits until the workload runs (0) or failed to start (-ve:
+ * *exit_code is docker's 125, 126 or 127, e the message). *conn is for
+ * following it; NULL when that is not wanted.
+ */
 int box_start(const struct box_dirs *d, struct box *b, const struct box_stdio *io,
 	      struct box_client **conn, int *exit_code, struct err *e);
 
@@ -103,14 +119,27 @@ void box_client_free(struct box_client *c);
 /* A descriptor that becomes readable when box_client_next has something. */
 int box_client_fd(const struct box_client *c);
 
-/* What a holder tells its clients. */
+/* Longest sentence (with console lines) that comes with an event. */
+#define BOX_MESSAGE_MAX 2048
+
+/*
+ * What a holder tells its clients. Events of the main task go to all: STARTED
+ * also right after connecting if it runs already. EXITED comes after all
+ * output was written to the client's descriptors, when the container no
+ * longer counts as running, and after an auto_remove one is gone. Events of
+ * another task go to the client that made it.
+ */
 struct box_event {
 	enum { BOX_EV_STARTED, BOX_EV_FAILED, BOX_EV_EXITED, BOX_EV_GONE } kind;
-	uint32_t task;	   /* WIRE_TASK_MAIN, or what box_client_exec gave */
-	int code;	   /* EXITED, FAILED: exit code */
-	char message[512]; /* FAILED, GONE */
+	uint32_t task;		       /* WIRE_TASK_MAIN, or what box_client_exec gave */
+	int code;		       /* EXITED, FAILED: exit code */
+	char message[BOX_MESSAGE_MAX]; /* FAILED, EXITED (125: why the VM died), GONE */
 };
-/* Waits for the next event; GONE when the holder ended without a word. */
+/*
+ * Waits for the next event; GONE when the holder ended without a word, or let
+ * this client go (its output broke): box_find tells which. Closing the
+ * connection (box_client_free) detaches what the client lent.
+ */
 int box_client_next(struct box_client *c, struct box_event *ev, struct err *e);
 
 int box_client_attach(struct box_client *c, const struct box_stdio *io, struct err *e);
@@ -128,6 +157,30 @@ struct box_exec {
 };
 int box_client_exec(struct box_client *c, const struct box_exec *x, const struct box_stdio *io,
 		    uint32_t *task, struct err *e);
+
+/*
+ * For a client whose stdin is a terminal: it must read the terminal itself
+ * (job control, detach keys) and lends the holder one end of a socket pair.
+ * The caller polls box_pump_poll's descriptors among its own and calls
+ * box_pump_run after each poll. The terminal's mode is the caller's business.
+ */
+struct box_pump;
+#define BOX_PUMP_FDS 2
+enum box_pump_result {
+	BOX_PUMP_ON,
+	BOX_PUMP_EOF,	 /* end of file or hang-up: it was passed on */
+	BOX_PUMP_DETACH, /* the detach keys were typed (they are not passed on) */
+};
+/* keys: as docker's --detach-keys ("ctrl-p,ctrl-q", "a"); "" or NULL: none. -EINVAL if malformed.
+ */
+struct box_pump *box_pump_new(int tty, const char *keys, struct err *e);
+/* The descriptor for box_stdio.in; box_pump_lent closes it here once it was handed over. */
+int box_pump_fd(const struct box_pump *p);
+void box_pump_lent(struct box_pump *p);
+/* Fills in what to poll for (fd -1: nothing). */
+void box_pump_poll(const struct box_pump *p, struct pollfd fds[BOX_PUMP_FDS]);
+enum box_pump_result box_pump_run(struct box_pump *p);
+void box_pump_free(struct box_pump *p);
 
 /* Waits until it is not running; its exit code. */
 int box_wait(const struct box_dirs *d, struct box *b, int *exit_code, struct err *e);
