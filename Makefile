@@ -1,0 +1,139 @@
+# zl: make, make demo, make check, make lint, make fuzz, make bench, make install
+#
+#   STATIC=0                       a dynamic executable for quick work: build/dyn/zl
+#   SANITIZE=address,undefined     the same with sanitizers: build/san/zl
+VERSION = 0.1.0
+PREFIX ?= /usr/local
+CC = gcc
+STATIC ?= 1
+
+# --- where things go: guest parts and libcurl in build/, the host's objects apart by kind of build
+ifdef SANITIZE
+O := build/san
+else ifeq ($(STATIC),1)
+O := build/static
+else
+O := build/dyn
+endif
+ZL := $(if $(filter build/static,$O),build/zl,$O/zl)
+
+# --- how it is compiled
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
+CFLAGS ?= -O2 -g
+BASE := -std=gnu11 -D_GNU_SOURCE -iquote . $(WARN) -ffunction-sections -fdata-sections -MMD -MP
+HOST := $(BASE) -isystem build/curl/include -DZL_VERSION='"$(VERSION)"'
+LIBS := -lcurl -lnghttp2 -lssl -lcrypto -larchive -lacl -llzma -llz4 -lbz2 -lzstd -lz -ljansson -lseccomp \
+	-lm -pthread
+LINK := -L build/curl/lib -Wl,--gc-sections -no-pie
+ifdef SANITIZE
+HOST += -fno-pie -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+LINK += -fsanitize=$(SANITIZE)
+else
+HOST += -fno-pie -fstack-protector-strong -D_FORTIFY_SOURCE=2
+endif
+MUSL := musl-gcc -Os $(BASE) -idirafter /usr/include -idirafter /usr/include/$(shell gcc -dumpmachine) \
+	-fno-pie -fno-asynchronous-unwind-tables -static -no-pie -s -Wl,--gc-sections
+
+# Commands are shown whole with V=1.
+SAY = $(if $(V),,@echo "  $(1) $@" &&)
+# --- what there is
+SRC := $(filter-out cmd/main.c,$(wildcard cmd/*.c oci/*.c vsock/*.c runtime/*.c runtime/*/*.c runtime/*/*/*.c))
+OBJ := $(SRC:%.c=$O/%.o)
+EMBED := $(if $(wildcard guest/main.c),$O/libembed.a)
+AGENT_SRC := $(wildcard guest/*.c vsock/*.c) $(filter-out runtime/base/json.c,$(wildcard runtime/base/*.c))
+GUEST_OBJ := $(patsubst %.c,$O/%.o,$(filter-out guest/main.c,$(wildcard guest/*.c)))
+UNIT := $(patsubst %.c,$O/%,$(wildcard tests/unit/test_*.c))
+UNIT_HELP := $(patsubst %.c,$O/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
+FUZZ := $(patsubst %.c,$O/%,$(wildcard tests/fuzz/fuzz_*.c))
+MAN := $(wildcard man/*.1)
+
+all: $(ZL)
+
+# --- the executable
+build/zl: $O/zl
+	strip -o $@ $<
+$O/zl: $O/cmd/main.o $O/libzl.a $(EMBED)
+	$(call SAY,LD) $(CC) $(LINK) $(if $(filter build/static,$O),-static) -o $@ $^ $(LIBS)
+$O/libzl.a: $(OBJ)
+	$(call SAY,AR) rm -f $@ && ar rcs $@ $^
+$O/libembed.a: $O/cmd/embed.o
+	$(call SAY,AR) rm -f $@ && ar rcs $@ $^
+$O/libguest.a: $(GUEST_OBJ)
+	$(call SAY,AR) rm -f $@ && ar rcs $@ $^
+$O/%.o: %.c Makefile | build/curl
+	@mkdir -p $(@D)
+	$(call SAY,CC) $(CC) $(HOST) $(CFLAGS) -c -o $@ $<
+$O/cmd/embed.o: cmd/embed.S build/kernel build/initramfs build/hello.tar build/bundle_id
+	@mkdir -p $(@D)
+	$(call SAY,AS) $(CC) -Wa,-Ibuild -c -o $@ $<
+
+# --- what is embedded or built from Debian's sources (cached under ~/.cache/zl-build)
+build/.deps: .ci/packages .ci/deps
+	.ci/deps -n build
+	@mkdir -p build && touch $@
+build/curl: oci/curl.sh | build/.deps
+	oci/curl.sh $@ && touch $@
+build/kernel: guest/kernel.sh guest/kernel.config | build/.deps
+	guest/kernel.sh $@ && touch $@
+build/guest/%.o: %.c Makefile | build/.deps
+	@mkdir -p $(@D)
+	$(call SAY,CC) $(MUSL) -c -o $@ $<
+build/agent: $(AGENT_SRC:%.c=build/guest/%.o)
+	$(call SAY,LD) $(MUSL) -o $@ $^
+build/initramfs: build/agent guest/initramfs.sh
+	guest/initramfs.sh build/agent >$@.new && mv $@.new $@
+build/hello: build/guest/guest/hello/hello.o
+	$(call SAY,LD) $(MUSL) -o $@ $^
+build/hello.tar: build/hello guest/hello/image.sh
+	guest/hello/image.sh build/hello >$@.new && mv $@.new $@
+build/bundle_id: build/kernel build/initramfs
+	cat build/kernel/vmlinux.zst build/initramfs | sha256sum | head -c 16 >$@
+
+# --- tests
+$O/tests/unit/test_guest_%: $O/tests/unit/test_guest_%.o $(UNIT_HELP) $O/libguest.a $O/libzl.a $(EMBED)
+	$(call SAY,LD) $(CC) $(LINK) -o $@ $^ -lcmocka $(LIBS)
+$O/tests/unit/test_%: $O/tests/unit/test_%.o $(UNIT_HELP) $O/libzl.a $(EMBED)
+	$(call SAY,LD) $(CC) $(LINK) -o $@ $^ -lcmocka $(LIBS)
+# Fuzzers are this same build by clang, in a folder of its own.
+FUZZ_MAKE := $(MAKE) --no-print-directory CC=clang O=build/fuzz SANITIZE=fuzzer-no-link,address,undefined
+build/fuzz/tests/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $O/libguest.a $O/libzl.a $(EMBED)
+	$(call SAY,LD) $(CC) $(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+fuzzers: $(FUZZ)
+
+check: deps
+	@$(MAKE) --no-print-directory $(ZL) unit
+	@ZL=$(ZL) UNIT_DIR=$O/tests/unit tests/run lint unit cli vm
+check-quick: $(ZL) $(UNIT)
+	@ZL=$(ZL) UNIT_DIR=$O/tests/unit QUICK=1 tests/run lint unit cli
+check-unit: $(UNIT)
+	@UNIT_DIR=$O/tests/unit tests/run unit
+check-cli: $(ZL)
+	@ZL=$(ZL) tests/run cli
+check-vm: $(ZL)
+	@ZL=$(ZL) tests/run vm
+unit: $(UNIT)
+lint: | build/curl
+	tests/lint/lint
+fuzz: | build/curl
+	$(FUZZ_MAKE) fuzzers
+	tests/fuzz/run build/fuzz/tests/fuzz
+bench: $(ZL)
+	ZL=$(ZL) tests/bench/bench
+
+# --- for people
+deps:
+	@.ci/deps build check
+demo:
+	@.ci/deps build
+	@$(MAKE) --no-print-directory build/zl
+	@echo '$$ build/zl run --rm hello' && build/zl --debug run --rm hello
+install: $(ZL)
+	install -D -m 755 $(ZL) $(DESTDIR)$(PREFIX)/bin/zl
+	for f in $(MAN); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/man/$$f || exit; done
+clean:
+	rm -rf build
+
+.PHONY: all check check-quick check-unit check-cli check-vm unit lint fuzz fuzzers bench deps demo install clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+-include $(shell find $O build/guest -name '*.d' 2>/dev/null)
