@@ -177,8 +177,8 @@ struct box_pump *box_pump_new(int tty, const char *keys, struct err *e);
 /* The descriptor for box_stdio.in; box_pump_lent closes it here once it was handed over. */
 int box_pump_fd(const struct box_pump *p);
 void box_pump_lent(struct box_pump *p);
-/* Fills in what to poll for (fd -1: nothing). */
-void box_pump_poll(const struct box_pump *p, struct pollfd fds[BOX_PUMP_FDS]);
+/* Fills in BOX_PUMP_FDS descriptors to poll (fd -1: nothing). */
+void box_pump_poll(const struct box_pump *p, struct pollfd *fds);
 enum box_pump_result box_pump_run(struct box_pump *p);
 void box_pump_free(struct box_pump *p);
 

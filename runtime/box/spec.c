@@ -1,0 +1,290 @@
+/* spec.c: a box spec to JSON and back; see spec.h. */
+#include "runtime/box/spec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "runtime/base/own.h"
+#include "runtime/base/parse.h"
+
+/* docker's defaults */
+#define SHM_SIZE_DEFAULT     (64ULL << 20)
+#define STOP_TIMEOUT_DEFAULT 10
+#define CAPS_DEFAULT                                                                         \
+	(1ULL << 0 | 1ULL << 1 | 1ULL << 3 | 1ULL << 4 | 1ULL << 5 | 1ULL << 6 | 1ULL << 7 | \
+	 1ULL << 8 | 1ULL << 10 | 1ULL << 13 | 1ULL << 18 | 1ULL << 27 | 1ULL << 29 | 1ULL << 31)
+
+/* Most mounts a spec.json may hold. */
+#define SPEC_MOUNTS_MAX 1024
+
+/*
+ * The fields by type, so that init, free, writing and reading cannot drift
+ * apart.
+ */
+#define TEXT_FIELDS(X) \
+	X(name)        \
+	X(image)       \
+	X(image_id) X(cwd) X(user) X(hostname) X(domainname) X(machine) X(platform) X(stop_signal)
+#define LIST_FIELDS(X) \
+	X(layers) X(argv) X(entrypoint) X(cmd) X(env) X(groups) X(extra_hosts) X(labels)
+#define BOOL_FIELDS(X) \
+	X(tty) X(open_stdin) X(init) X(read_only) X(privileged) X(auto_remove) X(detached)
+#define INT_FIELDS(X) X(created_ns) X(stop_timeout)
+/* Unsigned ones are kept as decimal text: JSON numbers end at 2^63. */
+#define U64_FIELDS(X) X(caps) X(memory) X(nano_cpus) X(shm_size)
+
+void box_spec_init(struct box_spec *s)
+{
+	unsigned char id[BOX_ID_LEN / 2];
+	struct timespec now;
+
+	memset(s, 0, sizeof(*s));
+	random_bytes(id, sizeof(id));
+	hex_encode(s->id, id, sizeof(id));
+	clock_gettime(CLOCK_REALTIME, &now);
+	s->created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+#define X(f) s->f = xstrdup("");
+	TEXT_FIELDS(X)
+#undef X
+	free(s->stop_signal);
+	s->stop_signal = xstrdup("SIGTERM");
+	s->stop_timeout = STOP_TIMEOUT_DEFAULT;
+	s->shm_size = SHM_SIZE_DEFAULT;
+	s->caps = CAPS_DEFAULT;
+}
+
+void box_spec_free(struct box_spec *s)
+{
+#define X(f) free(s->f);
+	TEXT_FIELDS(X)
+#undef X
+#define X(f) strv_free(&s->f);
+	LIST_FIELDS(X)
+#undef X
+	for (unsigned i = 0; i < s->nmounts; i++) {
+		free(s->mounts[i].source);
+		free(s->mounts[i].target);
+		free(s->mounts[i].options);
+	}
+	free(s->mounts);
+	memset(s, 0, sizeof(*s));
+}
+
+void box_spec_add_mount(struct box_spec *s, enum box_mount_kind kind, const char *source,
+			const char *target, const char *options, bool read_only)
+{
+	s->mounts = xrealloc(s->mounts, (s->nmounts + 1) * sizeof(*s->mounts));
+	s->mounts[s->nmounts++] = (struct box_mount){
+		.kind = kind,
+		.source = xstrdup(source ? source : ""),
+		.target = xstrdup(target),
+		.options = xstrdup(options ? options : ""),
+		.read_only = read_only,
+	};
+}
+
+static void set_u64(struct js *j, const char *key, uint64_t v)
+{
+	char *text = xasprintf("%llu", (unsigned long long)v);
+
+	js_set_text(j, key, text);
+	free(text);
+}
+
+/*
+ * Arguments, environment and paths are bytes, JSON is Unicode: what is no
+ * UTF-8 is kept as { "bytes": "<hex>" }.
+ */
+static struct js *bytes_to_json(const char *s)
+{
+	struct js *j = js_of_text(s), *o;
+	own_free char *hex = NULL;
+	const char *kept = js_text(j);
+
+	if (kept && strcmp(kept, s) == 0)
+		return j;
+	js_free(j);
+	hex = xmalloc(2 * strlen(s) + 1);
+	hex_encode(hex, s, strlen(s));
+	o = js_object();
+	js_set_text(o, "bytes", hex);
+	return o;
+}
+
+static int hex_digit(char c)
+{
+	const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* Owned by the caller; NULL if it is neither. */
+static char *bytes_from_json(const struct js *j)
+{
+	const char *t = js_text(j), *hex = js_text(js_get(j, "bytes"));
+	own_str struct str s = STR_INIT;
+
+	if (t)
+		return xstrdup(t);
+	if (hex == NULL)
+		return NULL;
+	for (; hex[0]; hex += 2) {
+		int hi = hex_digit(hex[0]), lo = hi < 0 ? -1 : hex_digit(hex[1]);
+
+		if (lo < 0 || (hi | lo) == 0)
+			return NULL;
+		str_add_char(&s, (char)(hi << 4 | lo));
+	}
+	return str_steal(&s);
+}
+
+static struct js *list_to_json(const struct strv *v)
+{
+	struct js *arr = js_array();
+
+	for (size_t i = 0; i < v->n; i++)
+		js_push(arr, bytes_to_json(v->v[i]));
+	return arr;
+}
+
+static void get_list(const struct js *j, const char *key, struct strv *out)
+{
+	const struct js *arr = js_get(j, key);
+
+	for (size_t i = 0; i < js_len(arr); i++) {
+		char *s = bytes_from_json(js_at(arr, i));
+
+		if (s)
+			strv_take(out, s);
+	}
+}
+
+static struct js *mount_to_json(const struct box_mount *m)
+{
+	struct js *j = js_object();
+
+	js_set_text(j, "kind", m->kind == BOX_MOUNT_BIND ? "bind" : "tmpfs");
+	js_set(j, "source", bytes_to_json(m->source));
+	js_set(j, "target", bytes_to_json(m->target));
+	js_set(j, "options", bytes_to_json(m->options));
+	js_set_bool(j, "read_only", m->read_only);
+	return j;
+}
+
+struct js *box_spec_to_json(const struct box_spec *s)
+{
+	struct js *j = js_object(), *mounts = js_array();
+
+	js_set_text(j, "id", s->id);
+#define X(f) js_set(j, #f, bytes_to_json(s->f));
+	TEXT_FIELDS(X)
+#undef X
+#define X(f) js_set(j, #f, list_to_json(&s->f));
+	LIST_FIELDS(X)
+#undef X
+#define X(f) js_set_bool(j, #f, s->f);
+	BOOL_FIELDS(X)
+#undef X
+#define X(f) js_set_int(j, #f, s->f);
+	INT_FIELDS(X)
+#undef X
+#define X(f) set_u64(j, #f, s->f);
+	U64_FIELDS(X)
+#undef X
+	js_set_int(j, "attach", s->attach);
+	for (unsigned i = 0; i < s->nmounts; i++)
+		js_push(mounts, mount_to_json(&s->mounts[i]));
+	js_set(j, "mounts", mounts);
+	return j;
+}
+
+static void get_text(const struct js *j, const char *key, char **out)
+{
+	char *t = bytes_from_json(js_get(j, key));
+
+	if (t == NULL)
+		return;
+	free(*out);
+	*out = t;
+}
+
+static void get_u64(const struct js *j, const char *key, uint64_t *out)
+{
+	const char *t = js_text(js_get(j, key));
+	uint64_t v;
+
+	if (t && parse_u64(t, 0, UINT64_MAX, &v))
+		*out = v;
+}
+
+static int get_mounts(struct box_spec *s, const struct js *mounts, struct err *e)
+{
+	size_t n = js_len(mounts);
+
+	if (n > SPEC_MOUNTS_MAX)
+		return err_set(e, EINVAL, "more than %d mounts", SPEC_MOUNTS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		const struct js *m = js_at(mounts, i);
+		const char *kind = js_text(js_get(m, "kind"));
+		own_free char *source = bytes_from_json(js_get(m, "source"));
+		own_free char *target = bytes_from_json(js_get(m, "target"));
+		own_free char *options = bytes_from_json(js_get(m, "options"));
+		bool bind = kind && strcmp(kind, "bind") == 0;
+
+		if (target == NULL || (!bind && (kind == NULL || strcmp(kind, "tmpfs") != 0)))
+			return err_set(e, EINVAL, "mount %zu is malformed", i);
+		box_spec_add_mount(s, bind ? BOX_MOUNT_BIND : BOX_MOUNT_TMPFS, source, target,
+				   options, js_true(js_get(m, "read_only")));
+	}
+	return 0;
+}
+
+static bool id_valid(const char *id)
+{
+	return id && strlen(id) == BOX_ID_LEN && strspn(id, "0123456789abcdef") == BOX_ID_LEN;
+}
+
+int box_spec_from_json(struct box_spec *s, const struct js *j, struct err *e)
+{
+	const char *id = js_text(js_get(j, "id"));
+	int64_t attach = 0;
+
+	box_spec_init(s);
+	if (!id_valid(id)) {
+		err_set(e, EINVAL, "container spec: no valid id");
+		goto fail;
+	}
+	memcpy(s->id, id, sizeof(s->id));
+#define X(f) get_text(j, #f, &s->f);
+	TEXT_FIELDS(X)
+#undef X
+#define X(f) get_list(j, #f, &s->f);
+	LIST_FIELDS(X)
+#undef X
+#define X(f) s->f = js_true(js_get(j, #f));
+	BOOL_FIELDS(X)
+#undef X
+#define X(f) js_int(js_get(j, #f), &s->f);
+	INT_FIELDS(X)
+#undef X
+#define X(f) get_u64(j, #f, &s->f);
+	U64_FIELDS(X)
+#undef X
+	if (js_int(js_get(j, "attach"), &attach))
+		s->attach = (unsigned)attach &
+			    (BOX_ATTACH_STDIN | BOX_ATTACH_STDOUT | BOX_ATTACH_STDERR);
+	if (s->argv.n == 0) {
+		err_set(e, EINVAL, "container spec: no command");
+		goto fail;
+	}
+	if (get_mounts(s, js_get(j, "mounts"), e) < 0) {
+		err_wrap(e, "container spec");
+		goto fail;
+	}
+	return 0;
+fail:
+	box_spec_free(s);
+	return -EINVAL;
+}
