@@ -1,0 +1,97 @@
+/* http.h: requests to registries; http.c alone knows libcurl. */
+#ifndef ZL_OCI_HTTP_H
+#define ZL_OCI_HTTP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+
+/* Limits of patience. */
+#define HTTP_CONNECT_S	   20 /* to a connection, TLS included */
+#define HTTP_STALL_S	   30 /* without data; $ZL_STALL_TIMEOUT (seconds) says otherwise */
+#define HTTP_STALL_S_MAX   3600
+#define HTTP_STALL_SPEED   256 /* bytes a second that still count as data */
+#define HTTP_SMALL_S	   60  /* a whole answer that fits in memory */
+#define HTTP_REDIRECTS	   8
+#define HTTP_ATTEMPTS	   5	 /* in a row that bring nothing; stalls count twice */
+#define HTTP_BACKOFF_MS	   400	 /* before the second attempt; doubles */
+#define HTTP_RETRY_AFTER_S 60	 /* longest Retry-After that is waited for */
+#define HTTP_ERROR_MAX	   65536 /* bytes kept of the body of an error */
+#define HTTP_HEADERS_MAX   65536 /* bytes of headers of one answer */
+
+/* A client with its connections; used by one thread at a time. */
+struct http;
+
+struct http *http_new(struct err *e);
+void http_free(struct http *h);
+
+/*
+ * What is done once, lazily, before the first request: libcurl, libcrypto and
+ * the C library's name lookups are told to load no plug-ins, which a static
+ * executable could not survive.
+ */
+void http_global_init(void);
+
+/* Bytes of a good answer, in order, each once. Negative (with e set) ends the request. */
+typedef int http_body_fn(void *arg, const void *p, size_t n, struct err *e);
+/* Told before a pause of that many seconds and another attempt. */
+typedef void http_retry_fn(void *arg, unsigned seconds, const struct err *why);
+
+struct http_request {
+	const char *method; /* NULL: GET, or POST where there is a form */
+	const char *url;
+	const char *accept;	   /* NULL: anything */
+	const char *authorization; /* value of that header; goes to url's origin alone */
+	const char *form;	   /* body of a POST, url-encoded */
+	/*
+	 * A small body is put into `into`, whole or not at all, at most `max` bytes.
+	 * A large one goes to `body` as it comes, from byte `from` on; the
+	 * whole has `size` bytes. A broken transfer is continued where it broke.
+	 */
+	struct str *into;
+	size_t max;
+	http_body_fn *body;
+	http_retry_fn *retry; /* may be NULL */
+	void *arg;
+	uint64_t from, size;
+	const atomic_bool
+		*cancel; /* ends with -ECANCELED soon after it becomes true; may be NULL */
+};
+
+struct http_response {
+	int status;
+	uint64_t got;		/* bytes given to `body` */
+	char *content_type;	/* each NULL if absent */
+	char *content_digest;	/* Docker-Content-Digest */
+	struct strv challenges; /* WWW-Authenticate, one for each header */
+	struct str error;	/* body of an answer that is no success, at most HTTP_ERROR_MAX */
+};
+
+/*
+ * Asks, follows redirects, and tries again where that makes sense: broken
+ * transfers, 429, 5xx. 0 once there is an answer of any other status;
+ * negative where there is none: e then names the host and the reason, and
+ * http_unreachable(code) says whether another time might do. The response is to be
+ * freed in any case.
+ */
+int http_do(struct http *h, const struct http_request *q, struct http_response *r, struct err *e);
+void http_response_free(struct http_response *r);
+#define own_response __attribute__((cleanup(http_response_free)))
+
+bool http_unreachable(int code);
+
+/*
+ * Whether plain HTTP is in order for this host, which may have a port: localhost, 127.0.0.0/8,
+ * [::1].
+ */
+bool http_host_is_loopback(const char *host);
+/* "host:port" of a URL, for messages; owned by the caller. */
+char *http_url_host(const char *url);
+/* A URL with a query parameter more; owned by the caller; NULL for a malformed URL. */
+char *http_url_query(const char *url, const char *key, const char *value);
+
+#endif
