@@ -89,5 +89,6 @@ struct machine {
 };
 
 extern const struct machine_ops machine_qemu;
+extern const struct machine_ops machine_kvm;
 
 #endif

@@ -1,0 +1,301 @@
+/* kvm.c: the built-in machine on /dev/kvm: assembles memory, devices and vcpus; see vmm.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
+#include "runtime/base/str.h"
+#include "runtime/vmm/vmm.h"
+
+#define KVM_DEVICE   "/dev/kvm"
+#define CMDLINE_BASE "console=ttyS0 quiet loglevel=1 reboot=t panic=-1 swiotlb=noforce tsc=reliable"
+
+bool vmm_call(struct vmm *v, void (*fn)(void *arg), void *arg)
+{
+	struct vmm_call c = { .fn = fn, .arg = arg }, **at;
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&v->lock);
+	if (v->stop) {
+		pthread_mutex_unlock(&v->lock);
+		return false;
+	}
+	for (at = &v->calls; *at; at = &(*at)->next)
+		;
+	*at = &c;
+	if (write(v->call_fd, &one, sizeof(one)) < 0)
+		c.dropped = true; /* cannot happen: the counter never fills */
+	while (!c.done && !c.dropped)
+		pthread_cond_wait(&v->cond, &v->lock);
+	pthread_mutex_unlock(&v->lock);
+	return c.done;
+}
+
+void vmm_set_end(struct vmm *v, enum vmm_end end, uint8_t status, const char *text)
+{
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&v->lock);
+	if (v->end == VMM_RUNNING) {
+		v->end = end;
+		v->end_status = status;
+		snprintf(v->end_text, sizeof(v->end_text), "%s", text);
+	}
+	pthread_mutex_unlock(&v->lock);
+	if (write(v->call_fd, &one, sizeof(one)) < 0)
+		return; /* full: the loop is awake */
+}
+
+static void report_end(struct vmm *v)
+{
+	struct machine_end end = { .orderly = v->end != VMM_ERROR, .reason = v->end_text };
+	machine_end_fn *ended = v->ended;
+
+	if (v->end == VMM_RUNNING || ended == NULL)
+		return;
+	v->ended = NULL;
+	ended(v->ended_arg, &end); /* may free v */
+}
+
+/* On the loop's thread: what vcpu threads asked for. */
+static void on_call(void *arg, uint32_t events)
+{
+	struct vmm *v = arg;
+	uint64_t n;
+
+	(void)events;
+	if (read(v->call_fd, &n, sizeof(n)) < 0)
+		return;
+	pthread_mutex_lock(&v->lock);
+	while (v->calls) {
+		struct vmm_call *c = v->calls;
+
+		v->calls = c->next;
+		pthread_mutex_unlock(&v->lock);
+		c->fn(c->arg);
+		pthread_mutex_lock(&v->lock);
+		c->done = true;
+		pthread_cond_broadcast(&v->cond);
+	}
+	pthread_mutex_unlock(&v->lock);
+	report_end(v);
+}
+
+static int add_memory(struct vmm *v, uint64_t gpa, uint64_t off, uint64_t size, struct err *e)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = v->mem.n,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uint64_t)(uintptr_t)(v->ram + off),
+	};
+
+	v->mem.r[v->mem.n++] = (struct gmem_region){ gpa, size, v->ram + off };
+	if (ioctl(v->vm_fd, KVM_SET_USER_MEMORY_REGION, &r) < 0)
+		return err_sys(e, "give the VM its memory");
+	return 0;
+}
+
+static int make_memory(struct vmm *v, uint64_t size, struct err *e)
+{
+	own_fd int fd = memfd_create("zl-guest", MFD_CLOEXEC);
+	uint64_t low = size < VMM_HOLE ? size : VMM_HOLE;
+	void *p;
+	int rc;
+
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+		return err_sys(e, "make the guest's memory (%llu MiB)",
+			       (unsigned long long)(size >> 20));
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (p == MAP_FAILED)
+		return err_sys(e, "map the guest's memory (%llu MiB)",
+			       (unsigned long long)(size >> 20));
+	v->ram = p;
+	v->ram_size = size;
+	/* a dump of the holder is no dump of the guest */
+	madvise(p, size, MADV_DONTDUMP);
+	rc = add_memory(v, 0, 0, low, e);
+	if (rc == 0 && size > low)
+		rc = add_memory(v, VMM_HIGH, low, size - low, e);
+	return rc;
+}
+
+static int open_kvm(struct vmm *v, struct err *e)
+{
+	v->kvm_fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
+	if (v->kvm_fd < 0)
+		return err_sys(e, "open %s", KVM_DEVICE);
+	if (ioctl(v->kvm_fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		return err_set(e, ENODEV, "%s speaks an unknown version", KVM_DEVICE);
+	v->run_size = ioctl(v->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	do {
+		v->vm_fd = ioctl(v->kvm_fd, KVM_CREATE_VM, 0);
+	} while (v->vm_fd < 0 && errno == EINTR);
+	if (v->vm_fd < 0 && errno == EBUSY)
+		return err_set(e, EBUSY,
+			       "%s: the processor's virtualisation is in use by another "
+			       "hypervisor (VirtualBox, VMware): stop it",
+			       KVM_DEVICE);
+	if (v->vm_fd < 0)
+		return err_sys(e, "KVM_CREATE_VM");
+	return 0;
+}
+
+static char *make_cmdline(const struct vmm *v, const struct machine_spec *spec)
+{
+	struct str s = STR_INIT;
+
+	str_add(&s, CMDLINE_BASE);
+	for (unsigned i = 0; i < v->ndevs; i++)
+		str_addf(&s, " virtio_mmio.device=4K@0x%llx:%u",
+			 VMM_VIRTIO_BASE + i * VMM_VIRTIO_STEP, VMM_VIRTIO_IRQ + i);
+	if (spec->cmdline && *spec->cmdline)
+		str_addf(&s, " %s", spec->cmdline);
+	return str_steal(&s);
+}
+
+static int assemble(struct vmm *v, const struct machine_spec *spec, struct err *e)
+{
+	own_free char *cmdline = NULL;
+	uint32_t entry, info;
+	int rc = open_kvm(v, e);
+
+	if (rc == 0)
+		rc = x86_vm_init(v, e);
+	if (rc == 0)
+		rc = make_memory(v, spec->mem & ~(uint64_t)0xfff, e);
+	for (unsigned i = 0; rc == 0 && i < spec->ndevices; i++) {
+		rc = mmio_init(&v->devs[i], v, spec->devices[i], i, e);
+		v->ndevs++;
+	}
+	if (rc < 0)
+		return rc;
+	cmdline = make_cmdline(v, spec);
+	rc = boot_load(v, spec, cmdline, &entry, &info, e);
+	for (unsigned i = 0; rc == 0 && i < v->ncpus; i++) {
+		rc = vcpu_init(&v->cpus[i], v, i, e);
+		if (rc == 0)
+			rc = x86_vcpu_init(&v->cpus[i], entry, info, e);
+	}
+	for (unsigned i = 0; rc == 0 && i < v->ncpus; i++)
+		rc = vcpu_start(&v->cpus[i], e);
+	return rc;
+}
+
+static void stop_vcpus(struct vmm *v)
+{
+	pthread_mutex_lock(&v->lock);
+	v->stop = true;
+	while (v->calls) {
+		v->calls->dropped = true;
+		v->calls = v->calls->next;
+	}
+	pthread_cond_broadcast(&v->cond);
+	pthread_mutex_unlock(&v->lock);
+	for (unsigned i = 0; i < v->ncpus; i++)
+		if (v->cpus[i].vmm)
+			vcpu_kick(&v->cpus[i]);
+	for (unsigned i = 0; i < v->ncpus; i++)
+		if (v->cpus[i].vmm)
+			vcpu_free(&v->cpus[i]);
+}
+
+static void kvm_free(struct machine *m)
+{
+	struct vmm *v = (struct vmm *)m;
+
+	stop_vcpus(v);
+	for (unsigned i = 0; i < v->ndevs; i++)
+		mmio_free(&v->devs[i]);
+	loop_del(v->call_watch);
+	if (v->call_fd >= 0)
+		close(v->call_fd);
+	if (v->vm_fd >= 0)
+		close(v->vm_fd);
+	if (v->kvm_fd >= 0)
+		close(v->kvm_fd);
+	if (v->ram)
+		munmap(v->ram, v->ram_size);
+	if (v->serial.fd >= 0)
+		close(v->serial.fd);
+	pthread_mutex_destroy(&v->lock);
+	pthread_mutex_destroy(&v->serial_lock);
+	pthread_cond_destroy(&v->cond);
+	free(v->cpus);
+	free(v);
+}
+
+static struct machine *kvm_start(struct loop *l, const struct machine_spec *spec,
+				 machine_end_fn *ended, void *arg, struct err *e)
+{
+	struct vmm *v = xcalloc(1, sizeof(*v));
+
+	v->m.ops = &machine_kvm;
+	v->loop = l;
+	v->ended = ended;
+	v->ended_arg = arg;
+	v->kvm_fd = v->vm_fd = -1;
+	v->ncpus = spec->cpus;
+	v->cpus = xcalloc(spec->cpus, sizeof(*v->cpus));
+	pthread_mutex_init(&v->lock, NULL);
+	pthread_mutex_init(&v->serial_lock, NULL);
+	pthread_cond_init(&v->cond, NULL);
+	v->serial.fd = open(spec->console, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	v->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->serial.fd < 0 || v->call_fd < 0)
+		err_sys(e, "open the console log %s", spec->console);
+	else if (spec->cpus == 0 || spec->cpus > VMM_CPUS_MAX)
+		err_set(e, ERANGE, "a VM has 1 to %d vcpus", VMM_CPUS_MAX);
+	else if ((v->call_watch = loop_add(l, v->call_fd, EPOLLIN, on_call, v, e)) &&
+		 assemble(v, spec, e) == 0)
+		return &v->m;
+	kvm_free(&v->m);
+	return NULL;
+}
+
+static int kvm_pause(struct machine *m, struct err *e)
+{
+	struct vmm *v = (struct vmm *)m;
+
+	(void)e;
+	pthread_mutex_lock(&v->lock);
+	v->pause = true;
+	for (unsigned i = 0; i < v->ncpus; i++)
+		vcpu_kick(&v->cpus[i]);
+	pthread_mutex_unlock(&v->lock);
+	return 0;
+}
+
+static int kvm_resume(struct machine *m, struct err *e)
+{
+	struct vmm *v = (struct vmm *)m;
+
+	(void)e;
+	pthread_mutex_lock(&v->lock);
+	v->pause = false;
+	pthread_cond_broadcast(&v->cond);
+	pthread_mutex_unlock(&v->lock);
+	return 0;
+}
+
+static int kvm_pid(const struct machine *m)
+{
+	(void)m;
+	return 0;
+}
+
+const struct machine_ops machine_kvm = {
+	.name = "kvm",
+	.start = kvm_start,
+	.pause = kvm_pause,
+	.resume = kvm_resume,
+	.free = kvm_free,
+	.pid = kvm_pid,
+};

@@ -1,0 +1,379 @@
+/* mmio.c: virtio-mmio, version 2 (virtio 1.2, 4.2.2): registers, queues, interrupts. */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <linux/virtio_ring.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "runtime/base/log.h"
+#include "runtime/vmm/vmm.h"
+
+#define MMIO_MAGIC   0x74726976 /* "virt" */
+#define MMIO_VERSION 2
+#define MMIO_VENDOR  0x006c7a /* "zl" */
+
+#define FEATURES_ALL                                                        \
+	(1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC | \
+	 1ULL << VIRTIO_RING_F_EVENT_IDX)
+
+static uint64_t features(const struct mmio_dev *d)
+{
+	return d->dev->ops->features | FEATURES_ALL;
+}
+
+static struct mmio_queue *selected(struct mmio_dev *d)
+{
+	return d->queue_sel < d->dev->ops->num_queues ? &d->queues[d->queue_sel] : NULL;
+}
+
+/* Any thread: the driver reads the status register before it looks at the rings. */
+static void interrupt(struct mmio_dev *d, unsigned bit)
+{
+	uint64_t one = 1;
+
+	atomic_fetch_or(&d->interrupt_status, bit);
+	if (write(d->irq_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: an interrupt is pending anyway */
+}
+
+static void queue_signal(struct virtq *q)
+{
+	interrupt(q->signal_arg, VIRTIO_MMIO_INT_VRING);
+}
+
+/*
+ * What follows up to change() runs on the loop's thread, called by a vcpu
+ * that waits and holds d->lock.
+ */
+struct change {
+	struct mmio_dev *d;
+	enum { SET_FEATURES, START_QUEUE, STOP_QUEUE, RESET } what;
+	unsigned queue;
+};
+
+static bool queue_resolve(struct mmio_dev *d, struct mmio_queue *mq)
+{
+	const struct gmem *mem = &d->vmm->mem;
+	uint64_t n = mq->num;
+
+	if (n == 0 || (n & (n - 1)) || n > d->dev->ops->queue_size_max)
+		return false;
+	if ((mq->desc & 15) || (mq->avail & 1) || (mq->used & 3))
+		return false;
+	mq->q.desc = gmem_at(mem, mq->desc, n * sizeof(struct vring_desc));
+	mq->q.avail = gmem_at(mem, mq->avail, sizeof(uint16_t) * (3 + n));
+	mq->q.used =
+		gmem_at(mem, mq->used, sizeof(uint16_t) * 3 + n * sizeof(struct vring_used_elem));
+	return mq->q.desc && mq->q.avail && mq->q.used;
+}
+
+static void needs_reset(struct mmio_dev *d)
+{
+	atomic_store(&d->broken, true);
+	interrupt(d, VIRTIO_MMIO_INT_CONFIG);
+}
+
+static void start_queue(struct mmio_dev *d, unsigned index)
+{
+	struct mmio_queue *mq = &d->queues[index];
+	struct err e = ERR_INIT;
+
+	if (!queue_resolve(d, mq)) {
+		needs_reset(d);
+		return;
+	}
+	mq->q.mem = &d->vmm->mem;
+	mq->q.size = (uint16_t)mq->num;
+	mq->q.event_idx = d->driver_features >> VIRTIO_RING_F_EVENT_IDX & 1;
+	mq->q.next = 0;
+	mq->q.signal = queue_signal;
+	mq->q.signal_arg = d;
+	virtq_init(&mq->q);
+	if (d->dev->ops->queue_start(d->dev, index, &mq->q, &e) < 0) {
+		needs_reset(d);
+		return;
+	}
+	mq->ready = true;
+}
+
+static void stop_queue(struct mmio_dev *d, unsigned index)
+{
+	if (d->queues[index].ready)
+		d->dev->ops->queue_stop(d->dev, index);
+	d->queues[index].ready = false;
+}
+
+static void reset(struct mmio_dev *d)
+{
+	for (unsigned i = 0; i < d->dev->ops->num_queues; i++) {
+		struct mmio_queue *mq = &d->queues[i];
+
+		stop_queue(d, i);
+		mq->num = 0;
+		mq->desc = mq->avail = mq->used = 0;
+	}
+	d->dev->ops->reset(d->dev);
+	d->driver_features = 0;
+	d->status = 0;
+	atomic_store(&d->broken, false);
+	d->queue_sel = d->device_features_sel = d->driver_features_sel = 0;
+	atomic_store(&d->interrupt_status, 0);
+}
+
+static void change_on_loop(void *arg)
+{
+	struct change *c = arg;
+
+	switch (c->what) {
+	case SET_FEATURES:
+		c->d->dev->ops->set_features(c->d->dev, c->d->driver_features);
+		break;
+	case START_QUEUE:
+		start_queue(c->d, c->queue);
+		break;
+	case STOP_QUEUE:
+		stop_queue(c->d, c->queue);
+		break;
+	case RESET:
+		reset(c->d);
+		break;
+	}
+}
+
+static void change(struct mmio_dev *d, int what, unsigned queue)
+{
+	struct change c = { .d = d, .what = what, .queue = queue };
+
+	vmm_call(d->vmm, change_on_loop, &c);
+}
+
+static void write_status(struct mmio_dev *d, uint32_t v)
+{
+	uint32_t was = d->status;
+
+	if (v == 0) {
+		change(d, RESET, 0);
+		return;
+	}
+	/* bits are only ever added, and FEATURES_OK only if the features are ours */
+	v = (v & 0xff) | was;
+	if ((v & VIRTIO_CONFIG_S_FEATURES_OK) && !(was & VIRTIO_CONFIG_S_FEATURES_OK)) {
+		if ((d->driver_features & ~features(d)) ||
+		    !(d->driver_features >> VIRTIO_F_VERSION_1 & 1))
+			v &= ~(uint32_t)VIRTIO_CONFIG_S_FEATURES_OK;
+		else
+			change(d, SET_FEATURES, 0);
+	}
+	d->status = v;
+}
+
+static void write_ready(struct mmio_dev *d, uint32_t v)
+{
+	struct mmio_queue *mq = selected(d);
+
+	if (mq == NULL)
+		return;
+	if (v && !mq->ready && (d->status & VIRTIO_CONFIG_S_FEATURES_OK))
+		change(d, START_QUEUE, d->queue_sel);
+	else if (!v && mq->ready)
+		change(d, STOP_QUEUE, d->queue_sel);
+}
+
+static void set_half(uint64_t *v, bool high, uint32_t half)
+{
+	if (high)
+		*v = (*v & 0xffffffff) | (uint64_t)half << 32;
+	else
+		*v = (*v & ~0xffffffffULL) | half;
+}
+
+static void write_queue_address(struct mmio_dev *d, uint64_t off, uint32_t v)
+{
+	struct mmio_queue *mq = selected(d);
+
+	if (mq == NULL || mq->ready)
+		return;
+	switch (off) {
+	case VIRTIO_MMIO_QUEUE_NUM:
+		mq->num = v;
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_LOW:
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
+		set_half(&mq->desc, off == VIRTIO_MMIO_QUEUE_DESC_HIGH, v);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
+	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
+		set_half(&mq->avail, off == VIRTIO_MMIO_QUEUE_AVAIL_HIGH, v);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_LOW:
+	case VIRTIO_MMIO_QUEUE_USED_HIGH:
+		set_half(&mq->used, off == VIRTIO_MMIO_QUEUE_USED_HIGH, v);
+		break;
+	}
+}
+
+static void write_register(struct mmio_dev *d, uint64_t off, uint32_t v)
+{
+	switch (off) {
+	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
+		d->device_features_sel = v;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
+		d->driver_features_sel = v;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES:
+		if (d->driver_features_sel < 2 && !(d->status & VIRTIO_CONFIG_S_FEATURES_OK))
+			set_half(&d->driver_features, d->driver_features_sel == 1, v);
+		break;
+	case VIRTIO_MMIO_QUEUE_SEL:
+		d->queue_sel = v;
+		break;
+	case VIRTIO_MMIO_QUEUE_READY:
+		write_ready(d, v);
+		break;
+	case VIRTIO_MMIO_INTERRUPT_ACK:
+		atomic_fetch_and(&d->interrupt_status, ~v);
+		break;
+	case VIRTIO_MMIO_STATUS:
+		write_status(d, v);
+		break;
+	default:
+		write_queue_address(d, off, v);
+	}
+}
+
+static uint32_t read_register(struct mmio_dev *d, uint64_t off)
+{
+	struct mmio_queue *mq = selected(d);
+
+	switch (off) {
+	case VIRTIO_MMIO_MAGIC_VALUE:
+		return MMIO_MAGIC;
+	case VIRTIO_MMIO_VERSION:
+		return MMIO_VERSION;
+	case VIRTIO_MMIO_DEVICE_ID:
+		return d->dev->ops->id;
+	case VIRTIO_MMIO_VENDOR_ID:
+		return MMIO_VENDOR;
+	case VIRTIO_MMIO_DEVICE_FEATURES:
+		return d->device_features_sel > 1
+			       ? 0
+			       : (uint32_t)(features(d) >> (32 * d->device_features_sel));
+	case VIRTIO_MMIO_QUEUE_NUM_MAX:
+		return mq ? d->dev->ops->queue_size_max : 0;
+	case VIRTIO_MMIO_QUEUE_READY:
+		return mq && mq->ready;
+	case VIRTIO_MMIO_INTERRUPT_STATUS:
+		return atomic_load(&d->interrupt_status);
+	case VIRTIO_MMIO_STATUS:
+		return d->status | (atomic_load(&d->broken) ? VIRTIO_CONFIG_S_NEEDS_RESET : 0);
+	case VIRTIO_MMIO_SHM_LEN_LOW:
+	case VIRTIO_MMIO_SHM_LEN_HIGH:
+	case VIRTIO_MMIO_SHM_BASE_LOW:
+	case VIRTIO_MMIO_SHM_BASE_HIGH:
+		return ~0U; /* no such region (4.2.2.1) */
+	}
+	return 0;
+}
+
+void mmio_read(struct mmio_dev *d, uint64_t off, void *data, uint32_t len)
+{
+	uint32_t v = 0;
+
+	memset(data, 0, len);
+	if (off >= VIRTIO_MMIO_CONFIG) {
+		off -= VIRTIO_MMIO_CONFIG;
+		if (off < VMM_CONFIG_MAX)
+			memcpy(data, d->config + off,
+			       len < VMM_CONFIG_MAX - off ? len : VMM_CONFIG_MAX - off);
+		return;
+	}
+	if (len != sizeof(v) || (off & 3))
+		return;
+	pthread_mutex_lock(&d->lock);
+	v = read_register(d, off);
+	pthread_mutex_unlock(&d->lock);
+	memcpy(data, &v, sizeof(v));
+}
+
+/* No device of ours has a writable configuration space. */
+void mmio_write(struct mmio_dev *d, uint64_t off, const void *data, uint32_t len)
+{
+	uint32_t v;
+
+	if (len != sizeof(v) || (off & 3) || off >= VIRTIO_MMIO_CONFIG)
+		return;
+	memcpy(&v, data, sizeof(v));
+	pthread_mutex_lock(&d->lock);
+	write_register(d, off, v);
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void broken(struct virtio_device *dev, const char *why)
+{
+	log_step("device %s: %s", dev->ops->name, why);
+	needs_reset(dev->transport);
+}
+
+static int attach_queue(struct mmio_dev *d, unsigned index, struct err *e)
+{
+	struct kvm_ioeventfd kick = {
+		.datamatch = index,
+		.addr = VMM_VIRTIO_BASE + d->index * VMM_VIRTIO_STEP + VIRTIO_MMIO_QUEUE_NOTIFY,
+		.len = sizeof(uint32_t),
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+	};
+
+	d->queues[index].q.kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (d->queues[index].q.kick_fd < 0)
+		return err_sys(e, "eventfd");
+	kick.fd = d->queues[index].q.kick_fd;
+	if (ioctl(d->vmm->vm_fd, KVM_IOEVENTFD, &kick) < 0)
+		return err_sys(e, "KVM_IOEVENTFD");
+	return 0;
+}
+
+int mmio_init(struct mmio_dev *d, struct vmm *vmm, struct virtio_device *dev, unsigned index,
+	      struct err *e)
+{
+	struct kvm_irqfd irq = { .gsi = VMM_VIRTIO_IRQ + index };
+
+	*d = (struct mmio_dev){ .vmm = vmm, .dev = dev, .index = index, .irq_fd = -1 };
+	pthread_mutex_init(&d->lock, NULL);
+	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		d->queues[i].q.kick_fd = -1;
+	dev->broken = broken;
+	dev->transport = d;
+	dev->ops->config_read(dev, 0, d->config, sizeof(d->config));
+	d->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (d->irq_fd < 0)
+		return err_sys(e, "eventfd");
+	irq.fd = (uint32_t)d->irq_fd;
+	if (ioctl(vmm->vm_fd, KVM_IRQFD, &irq) < 0)
+		return err_sys(e, "KVM_IRQFD");
+	for (unsigned i = 0; i < dev->ops->num_queues; i++) {
+		int rc = attach_queue(d, i, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+void mmio_free(struct mmio_dev *d)
+{
+	if (d->dev == NULL)
+		return;
+	for (unsigned i = 0; i < d->dev->ops->num_queues; i++) {
+		stop_queue(d, i);
+		if (d->queues[i].q.kick_fd >= 0)
+			close(d->queues[i].q.kick_fd);
+	}
+	if (d->irq_fd >= 0)
+		close(d->irq_fd);
+	pthread_mutex_destroy(&d->lock);
+}

@@ -1,0 +1,67 @@
+/* serial.c: a 16550A just complete enough for Linux's console: polled output, no interrupts. */
+#include <unistd.h>
+
+#include "runtime/vmm/vmm.h"
+
+enum { THR, IER, FCR_IIR, LCR, MCR, LSR, MSR, SCR };
+
+#define LCR_DLAB     0x80
+#define LSR_EMPTY    0x60 /* transmitter and holding register empty: always */
+#define IIR_NONE     0x01 /* no interrupt pending */
+#define IIR_FIFO     0xc0
+#define MSR_PRESENT  0xb0 /* DCD, DSR, CTS */
+#define MCR_LOOPBACK 0x10
+
+uint8_t serial_in(struct serial *s, unsigned reg)
+{
+	switch (reg) {
+	case THR:
+		return s->lcr & LCR_DLAB ? s->dll : 0;
+	case IER:
+		return s->lcr & LCR_DLAB ? s->dlm : s->ier;
+	case FCR_IIR:
+		return IIR_NONE | IIR_FIFO;
+	case LCR:
+		return s->lcr;
+	case MCR:
+		return s->mcr;
+	case LSR:
+		return LSR_EMPTY;
+	case MSR:
+		/* in loopback mode the modem's outputs are its inputs (the driver probes this) */
+		if (s->mcr & MCR_LOOPBACK)
+			return (uint8_t)((s->mcr & 0x0c) << 4 | (s->mcr & 0x02) << 3 |
+					 (s->mcr & 0x01) << 5);
+		return MSR_PRESENT;
+	case SCR:
+		return s->scr;
+	}
+	return 0xff;
+}
+
+void serial_out(struct serial *s, unsigned reg, uint8_t v)
+{
+	switch (reg) {
+	case THR:
+		if (s->lcr & LCR_DLAB)
+			s->dll = v;
+		else if (!(s->mcr & MCR_LOOPBACK) && write(s->fd, &v, 1) < 0)
+			return; /* a lost console byte is nobody's error */
+		break;
+	case IER:
+		if (s->lcr & LCR_DLAB)
+			s->dlm = v;
+		else
+			s->ier = v & 0x0f;
+		break;
+	case LCR:
+		s->lcr = v;
+		break;
+	case MCR:
+		s->mcr = v & 0x1f;
+		break;
+	case SCR:
+		s->scr = v;
+		break;
+	}
+}

@@ -1,0 +1,231 @@
+/* vcpu.c: a thread that runs one vcpu, and what it leaves KVM_RUN for. */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "runtime/base/own.h"
+#include "runtime/vmm/vmm.h"
+
+/*
+ * Interrupting KVM_RUN without a race: the signal alone could arrive just
+ * before the ioctl and be lost, so that the kicker first sets immediate_exit
+ * in the shared page: then KVM_RUN returns at once with EINTR, however the
+ * two meet. The signal's handler does nothing.
+ */
+#define VCPU_SIGNAL SIGUSR1
+#define VCPU_STACK  (128U << 10)
+
+#define KBD_PORT  0x64
+#define KBD_RESET 0xfe
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+static bool port_out(struct vmm *v, uint16_t port, uint8_t value)
+{
+	if (port >= VMM_PORT_SERIAL && port < VMM_PORT_SERIAL + 8) {
+		pthread_mutex_lock(&v->serial_lock);
+		serial_out(&v->serial, port - VMM_PORT_SERIAL, value);
+		pthread_mutex_unlock(&v->serial_lock);
+	} else if (port == VMM_PORT_END) {
+		vmm_set_end(v, VMM_POWERED_OFF, value, "the guest powered off");
+		return false;
+	} else if (port == KBD_PORT && value == KBD_RESET) {
+		vmm_set_end(v, VMM_TRIPLE_FAULT, 0, "the guest reset itself");
+		return false;
+	}
+	return true;
+}
+
+static uint8_t port_in(struct vmm *v, uint16_t port)
+{
+	uint8_t r = 0xff;
+
+	if (port >= VMM_PORT_SERIAL && port < VMM_PORT_SERIAL + 8) {
+		pthread_mutex_lock(&v->serial_lock);
+		r = serial_in(&v->serial, port - VMM_PORT_SERIAL);
+		pthread_mutex_unlock(&v->serial_lock);
+	}
+	return r;
+}
+
+/* Ports without a device read as all ones and swallow what is written. */
+static bool on_port(struct vcpu *c)
+{
+	struct kvm_run *r = c->run;
+	uint8_t *data = (uint8_t *)r + r->io.data_offset;
+	bool going = true;
+
+	for (uint32_t i = 0; i < r->io.count && going; i++, data += r->io.size) {
+		if (r->io.direction == KVM_EXIT_IO_OUT) {
+			going = port_out(c->vmm, r->io.port, data[0]);
+		} else {
+			memset(data, 0xff, r->io.size);
+			data[0] = port_in(c->vmm, r->io.port);
+		}
+	}
+	return going;
+}
+
+static void on_mmio(struct vcpu *c)
+{
+	struct kvm_run *r = c->run;
+	uint64_t off = r->mmio.phys_addr - VMM_VIRTIO_BASE;
+	uint64_t index = off / VMM_VIRTIO_STEP;
+	uint32_t len = r->mmio.len <= sizeof(r->mmio.data) ? r->mmio.len : sizeof(r->mmio.data);
+
+	if (r->mmio.phys_addr < VMM_VIRTIO_BASE || index >= c->vmm->ndevs) {
+		if (!r->mmio.is_write)
+			memset(r->mmio.data, 0xff, len);
+		return;
+	}
+	off %= VMM_VIRTIO_STEP;
+	if (r->mmio.is_write)
+		mmio_write(&c->vmm->devs[index], off, r->mmio.data, len);
+	else
+		mmio_read(&c->vmm->devs[index], off, r->mmio.data, len);
+}
+
+static void end_error(struct vcpu *c, const char *what, uint64_t detail)
+{
+	char text[128];
+
+	x86_dump(c);
+	snprintf(text, sizeof(text), "the hypervisor could not go on: %s (0x%llx)", what,
+		 (unsigned long long)detail);
+	vmm_set_end(c->vmm, VMM_ERROR, 0, text);
+}
+
+/* False when the VM has come to its end. */
+static bool on_exit_reason(struct vcpu *c)
+{
+	struct kvm_run *r = c->run;
+
+	switch (r->exit_reason) {
+	case KVM_EXIT_IO:
+		return on_port(c);
+	case KVM_EXIT_MMIO:
+		on_mmio(c);
+		return true;
+	case KVM_EXIT_INTR:
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		return true;
+	case KVM_EXIT_SHUTDOWN: /* reboot=t ends in a triple fault by intent */
+		vmm_set_end(c->vmm, VMM_TRIPLE_FAULT, 0, "the guest's kernel reset the VM");
+		return false;
+	case KVM_EXIT_SYSTEM_EVENT:
+		vmm_set_end(c->vmm, VMM_TRIPLE_FAULT, 0, "the guest's kernel ended the VM");
+		return false;
+	case KVM_EXIT_FAIL_ENTRY:
+		end_error(c, "entry failed", r->fail_entry.hardware_entry_failure_reason);
+		return false;
+	case KVM_EXIT_INTERNAL_ERROR:
+		end_error(c, "internal error", r->internal.suberror);
+		return false;
+	default:
+		end_error(c, "unknown exit", r->exit_reason);
+		return false;
+	}
+}
+
+/* Waits while the VM is paused; false when it is being ended. */
+static bool may_run(struct vcpu *c)
+{
+	struct vmm *v = c->vmm;
+	bool stop;
+
+	pthread_mutex_lock(&v->lock);
+	/* seen: a kick from now on sets it again */
+	__atomic_store_n(&c->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	if (v->pause && !v->stop) {
+		v->npaused++;
+		pthread_cond_broadcast(&v->cond);
+		while (v->pause && !v->stop)
+			pthread_cond_wait(&v->cond, &v->lock);
+		v->npaused--;
+		/* tells the guest's watchdogs that it was away; an error does no harm */
+		ioctl(c->fd, KVM_KVMCLOCK_CTRL, 0);
+	}
+	stop = v->stop;
+	pthread_mutex_unlock(&v->lock);
+	return !stop;
+}
+
+static void *vcpu_main(void *arg)
+{
+	struct vcpu *c = arg;
+
+	while (may_run(c)) {
+		if (ioctl(c->fd, KVM_RUN, 0) < 0) {
+			if (errno == EINTR || errno == EAGAIN)
+				continue;
+			end_error(c, strerror(errno), (uint64_t)errno);
+			break;
+		}
+		if (!on_exit_reason(c))
+			break;
+	}
+	return NULL;
+}
+
+int vcpu_init(struct vcpu *c, struct vmm *v, unsigned index, struct err *e)
+{
+	*c = (struct vcpu){ .vmm = v, .index = index, .run = MAP_FAILED };
+	c->fd = ioctl(v->vm_fd, KVM_CREATE_VCPU, index);
+	if (c->fd < 0)
+		return err_sys(e, "KVM_CREATE_VCPU");
+	c->run = mmap(NULL, (size_t)v->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
+	if (c->run == MAP_FAILED)
+		return err_sys(e, "map the vcpu");
+	return 0;
+}
+
+int vcpu_start(struct vcpu *c, struct err *e)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	sigset_t all, old, only;
+	pthread_attr_t attr;
+	int rc;
+
+	sigaction(VCPU_SIGNAL, &sa, NULL);
+	sigfillset(&all);
+	sigemptyset(&only);
+	sigaddset(&only, VCPU_SIGNAL);
+	sigdelset(&all, VCPU_SIGNAL);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, VCPU_STACK);
+	/* the thread takes no signal but the kick */
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	pthread_sigmask(SIG_UNBLOCK, &only, NULL);
+	rc = pthread_create(&c->thread, &attr, vcpu_main, c);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (rc)
+		return err_set(e, rc, "start a vcpu: %s", strerror(rc));
+	c->started = true;
+	return 0;
+}
+
+void vcpu_kick(struct vcpu *c)
+{
+	__atomic_store_n(&c->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	if (c->started)
+		pthread_kill(c->thread, VCPU_SIGNAL);
+}
+
+void vcpu_free(struct vcpu *c)
+{
+	if (c->started)
+		pthread_join(c->thread, NULL);
+	if (c->run != MAP_FAILED)
+		munmap(c->run, (size_t)c->vmm->run_size);
+	if (c->fd >= 0)
+		close(c->fd);
+}
