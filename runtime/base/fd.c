@@ -131,46 +131,113 @@ int dir_make_all(const char *path, mode_t mode, struct err *e)
 	}
 }
 
-static int remove_entry(int at, const char *name)
+/*
+ * rm -rf. Every level of the recursion holds a descriptor and a stack frame,
+ * so what lies deeper than REMOVE_DEPTH is moved up beside the top's entries,
+ * and met there in a later round: a tree of any depth needs no more than that.
+ */
+#define REMOVE_DEPTH 32
+/* Rounds over one folder that shows entries again and again (somebody else fills it). */
+#define REMOVE_ROUNDS 100000
+
+struct removal {
+	int top;		  /* the folder that is being removed */
+	unsigned long long moved; /* counts the names given in it */
+};
+
+static int remove_dir(struct removal *r, int at, const char *name, unsigned depth);
+
+static int move_up(struct removal *r, int at, const char *name)
 {
-	own_dir DIR *d = NULL;
-	own_fd int fd = -1;
+	char to[48];
+
+	for (unsigned tries = 0;; tries++) {
+		/* Should there be such a name: an empty folder is replaced, all else is in the way.
+		 */
+		snprintf(to, sizeof(to), ".zl-removed-%llu", r->moved++);
+		if (renameat(at, name, r->top, to) == 0 || errno == ENOENT)
+			return 0;
+		/* Its own ".." changes, so it has to be writable. */
+		if (errno == EACCES && tries == 0 && fchmodat(at, name, 0700, 0) == 0)
+			continue;
+		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
+			return -errno;
+	}
+}
+
+static int remove_one(struct removal *r, int at, const struct dirent *de, unsigned depth)
+{
+	if (de->d_type != DT_DIR) {
+		if (unlinkat(at, de->d_name, 0) == 0 || errno == ENOENT)
+			return 0;
+		if (errno == EACCES && fchmod(at, 0700) == 0 && unlinkat(at, de->d_name, 0) == 0)
+			return 0;
+		if (errno != EISDIR && errno != EPERM)
+			return -errno;
+	}
+	return depth < REMOVE_DEPTH ? remove_dir(r, at, de->d_name, depth)
+				    : move_up(r, at, de->d_name);
+}
+
+static int remove_content(struct removal *r, DIR *d, unsigned depth)
+{
 	struct dirent *de;
 
-	if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return -errno;
-	if (unlinkat(at, name, AT_REMOVEDIR) == 0)
-		return 0;
-	if (errno != ENOTEMPTY && errno != EEXIST && errno != EACCES)
-		return -errno;
-	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == EACCES && fchmodat(at, name, 0700, 0) == 0)
-		fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	fchmod(fd, 0700);
-	d = fdopendir(fd);
-	if (d == NULL)
-		return -errno;
-	fd = -1;
 	while ((de = readdir(d))) {
 		int rc;
 
 		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
 			continue;
-		rc = remove_entry(dirfd(d), de->d_name);
+		rc = remove_one(r, dirfd(d), de, depth + 1);
 		if (rc < 0)
 			return rc;
 	}
-	return unlinkat(at, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+	return 0;
 }
 
-int dir_remove_all(int dirfd, const char *name, struct err *e)
+static int remove_dir(struct removal *r, int at, const char *name, unsigned depth)
 {
-	int rc = remove_entry(dirfd, name);
+	own_dir DIR *d = NULL;
+	own_fd int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
+	if (fd < 0 && errno == EACCES && fchmodat(at, name, 0700, 0) == 0)
+		fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (r->top < 0)
+		r->top = fd;
+	d = fdopendir(fd);
+	if (d == NULL)
+		return -errno;
+	fd = -1;
+	for (unsigned round = 0; round < REMOVE_ROUNDS; round++) {
+		int rc = remove_content(r, d, depth);
+
+		if (rc < 0)
+			return rc;
+		if (unlinkat(at, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			return 0;
+		if (errno == EACCES && fchmod(at, 0700) == 0 &&
+		    unlinkat(at, name, AT_REMOVEDIR) == 0)
+			return 0;
+		if (errno != ENOTEMPTY && errno != EEXIST)
+			return -errno;
+		rewinddir(d);
+	}
+	return -ENOTEMPTY;
+}
+
+int dir_remove_all(int at, const char *name, struct err *e)
+{
+	struct removal r = { .top = -1 };
+	int rc = 0;
+
+	if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == EISDIR || errno == EPERM)
+		rc = remove_dir(&r, at, name, 0);
+	else
+		rc = -errno;
 	if (rc < 0)
 		return err_set(e, -rc, "remove %s: %s", name, strerror(-rc));
 	return 0;

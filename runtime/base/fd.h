@@ -33,7 +33,8 @@ int file_write_atomic(int dirfd, const char *path, const void *data, size_t n, m
 int dir_make_all(const char *path, mode_t mode, struct err *e);
 /*
  * rm -rf of `name` below dirfd; follows no symlink, makes unreadable folders
- * readable first. 0 also where it does not exist.
+ * readable first. 0 also where it does not exist. A tree of any depth takes no
+ * more than a few dozen descriptors.
  */
 int dir_remove_all(int dirfd, const char *name, struct err *e);
 
