@@ -158,6 +158,7 @@ struct store_image {
 	 * name, media_type, manifest and manifest_size are known.
 	 */
 	bool known;
+	struct js *foreign; /* such an entry as it stands, so that nothing of it is lost; or NULL */
 };
 
 struct store_images {
@@ -175,9 +176,9 @@ int store_images_read(struct store *s, struct store_images *out, struct err *e);
 /* The entry of that full name, or NULL. */
 struct store_image *store_images_find(struct store_images *l, const char *name);
 /*
- * Adds a copy of an entry. The name, if it has one, is taken from whoever had it: that
- * entry stays, untagged, if it is another manifest's last one. An untagged
- * entry of a manifest that has a name is not kept.
+ * Adds a copy of an entry. Its name, if it has one, is taken from whoever had it: that
+ * entry stays, untagged, where it is its image's last one. An image (the same
+ * manifest, or the same id) that has a name has no untagged entry.
  */
 void store_images_put(struct store_images *l, const struct store_image *i);
 /* Takes entry i away, without a trace. */

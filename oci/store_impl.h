@@ -1,0 +1,70 @@
+/* store_impl.h: what the store's own files share; nobody else includes it. */
+#ifndef ZL_OCI_STORE_IMPL_H
+#define ZL_OCI_STORE_IMPL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "oci/store.h"
+
+/* What a digest stands for, in leases and among the collector's marks. */
+#define PIN_BLOB  'b'
+#define PIN_LAYER 'l'
+/* A line of a lease: kind, hex digits, newline. */
+#define PIN_LINE_LEN (1 + DIGEST_HEX_LEN + 1)
+
+struct pin {
+	char kind;
+	struct digest d;
+};
+
+struct pins {
+	struct pin *v;
+	size_t n, cap;
+};
+
+void pins_add(struct pins *p, char kind, const struct digest *d);
+bool pins_have(const struct pins *p, char kind, const struct digest *d);
+void pins_free(struct pins *p);
+
+struct store {
+	char *root;
+	int rootfd, blobsfd, layersfd, tmpfd;
+	int lockfd; /* -1: a store that we cannot write to and that has no lock */
+	/* flock is the process's; this is the threads'. Guards all below, too. */
+	pthread_mutex_t mutex;
+	int leasefd;
+	char lease[32]; /* its name in tmp/ */
+	pid_t lease_pid;
+	struct pins pinned;
+	bool swept;
+	store_refs_fn *refs;
+	void *refs_arg;
+};
+
+/* The store's lock, LOCK_SH or LOCK_EX. Nothing below it may wait for anything. */
+int store_lock(struct store *s, int how, struct err *e);
+void store_unlock(struct store *s);
+
+/* Longest name in tmp/: kind, 64 hex digits, suffix. */
+#define TMP_NAME_MAX 96
+/* "<kind>-<hex of d>", or with d NULL "<kind>-<16 random bytes in hex>". */
+void tmp_name(char *out, const char *kind, const struct digest *d);
+
+/*
+ * Opens tmp/<name> for writing, made if missing, and takes its flock. Waits for
+ * another holder, after telling; -EAGAIN instead with STORE_NOWAIT. -ESTALE: what was
+ * locked is no longer what bears the name (its holder finished): look again.
+ */
+int tmp_lock(struct store *s, const char *name, unsigned flags, const struct store_wait *wait,
+	     const struct digest *d, int *fd, struct err *e);
+/* Once per handle, by writers: sweeps what the dead have left. */
+void store_sweep_once(struct store *s);
+
+/* The bytes of an unpacked layer's files, as layer_writer_commit noted them; 0 if unknown. */
+uint64_t layer_size_get(int layersfd, const char *hex);
+
+#define STORE_INDEX "index.json"
+
+#endif

@@ -1,0 +1,323 @@
+/* store_index.c: index.json, the names of images; see store.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "oci/manifest.h"
+#include "oci/store_impl.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/own.h"
+#include "runtime/base/parse.h"
+
+/* Largest index.json that is read: about 100,000 entries. */
+#define INDEX_BYTES_MAX (64u << 20)
+
+#define ANN_REF	     "org.opencontainers.image.ref.name"
+#define ANN_NAME     "io.containerd.image.name"
+#define ANN_ID	     "io.zl.image.id"
+#define ANN_SOURCE   "io.zl.image.source"
+#define ANN_SIZE     "io.zl.image.size"
+#define ANN_CREATED  "io.zl.image.created"
+#define ANN_PLATFORM "io.zl.image.platform"
+
+/* ---- the list in memory ---- */
+
+void store_image_free(struct store_image *i)
+{
+	free(i->name);
+	free(i->media_type);
+	free(i->platform);
+	js_free(i->foreign);
+	*i = (struct store_image){ 0 };
+}
+
+void store_image_copy(struct store_image *to, const struct store_image *from)
+{
+	*to = *from;
+	to->name = from->name ? xstrdup(from->name) : NULL;
+	to->media_type = xstrdup(from->media_type);
+	to->platform = xstrdup(from->platform ? from->platform : "");
+	to->foreign = from->foreign ? js_copy(from->foreign) : NULL;
+}
+
+void store_images_free(struct store_images *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		store_image_free(&l->v[i]);
+	free(l->v);
+	*l = (struct store_images){ 0 };
+}
+
+static struct store_image *images_grow(struct store_images *l)
+{
+	if (l->n == l->cap) {
+		l->cap = l->cap ? l->cap * 2 : 16;
+		l->v = xrealloc(l->v, l->cap * sizeof(*l->v));
+	}
+	l->v[l->n] = (struct store_image){ 0 };
+	return &l->v[l->n++];
+}
+
+struct store_image *store_images_find(struct store_images *l, const char *name)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].name && strcmp(l->v[i].name, name) == 0)
+			return &l->v[i];
+	}
+	return NULL;
+}
+
+void store_images_drop(struct store_images *l, size_t i)
+{
+	store_image_free(&l->v[i]);
+	memmove(&l->v[i], &l->v[i + 1], (l->n - i - 1) * sizeof(*l->v));
+	l->n--;
+}
+
+/* The same manifest, or the same config (pulled and loaded, it has two manifests). */
+static bool same_image(const struct store_image *a, const struct store_image *b)
+{
+	return digest_equal(&a->manifest, &b->manifest) ||
+	       (a->known && b->known && digest_equal(&a->id, &b->id));
+}
+
+/* Whether an entry other than `but` is the same image, named or not. */
+static bool has_other(const struct store_images *l, const struct store_image *image, size_t but)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (i != but && same_image(&l->v[i], image))
+			return true;
+	}
+	return false;
+}
+
+static void take_name(struct store_images *l, const char *name)
+{
+	struct store_image *old = store_images_find(l, name);
+	size_t i;
+
+	if (old == NULL)
+		return;
+	i = (size_t)(old - l->v);
+	if (has_other(l, old, i)) {
+		store_images_drop(l, i);
+		return;
+	}
+	free(old->name);
+	old->name = NULL;
+}
+
+void store_images_put(struct store_images *l, const struct store_image *image)
+{
+	if (image->name == NULL && has_other(l, image, SIZE_MAX))
+		return;
+	if (image->name)
+		take_name(l, image->name);
+	for (size_t i = l->n; i-- > 0;) {
+		if (l->v[i].name == NULL && same_image(&l->v[i], image))
+			store_images_drop(l, i);
+	}
+	store_image_copy(images_grow(l), image);
+}
+
+/* ---- JSON ---- */
+
+static bool number_of(const struct js *annotations, const char *key, uint64_t max, uint64_t *out)
+{
+	const char *text = js_text(js_get(annotations, key));
+
+	return text && parse_u64(text, 0, max, out);
+}
+
+static void known_from_json(struct store_image *i, const struct js *a)
+{
+	const char *id = js_text(js_get(a, ANN_ID)), *source = js_text(js_get(a, ANN_SOURCE));
+	const char *platform = js_text(js_get(a, ANN_PLATFORM));
+	uint64_t created;
+
+	if (id == NULL || source == NULL || digest_parse(id, &i->id, NULL) < 0 ||
+	    digest_parse(source, &i->source, NULL) < 0 ||
+	    !number_of(a, ANN_SIZE, UINT64_MAX, &i->size) ||
+	    !number_of(a, ANN_CREATED, INT64_MAX, &created))
+		return;
+	i->created = (int64_t)created;
+	i->platform = xstrdup(platform ? platform : "");
+	i->known = true;
+}
+
+/* False: not an entry we can do anything with. */
+static bool image_from_json(struct store_image *i, const struct js *j)
+{
+	const struct js *a = js_get(j, "annotations");
+	const char *digest = js_text(js_get(j, "digest"));
+	const char *media_type = js_text(js_get(j, "mediaType"));
+	const char *name = js_text(js_get(a, ANN_REF));
+	int64_t size;
+
+	*i = (struct store_image){ 0 };
+	if (digest == NULL || digest_parse(digest, &i->manifest, NULL) < 0 ||
+	    !js_int(js_get(j, "size"), &size) || size < 0)
+		return false;
+	i->manifest_size = (uint64_t)size;
+	i->media_type = xstrdup(media_type ? media_type : MEDIA_OCI_MANIFEST);
+	i->name = name && *name ? xstrdup(name) : NULL;
+	known_from_json(i, a);
+	if (!i->known) {
+		i->source = i->manifest;
+		i->platform = xstrdup("");
+		i->foreign = js_copy(j);
+	}
+	return true;
+}
+
+static void platform_to_json(struct js *entry, const char *platform)
+{
+	struct platform p;
+	struct js *j;
+
+	if (platform == NULL || *platform == 0 || platform_parse(platform, &p, NULL) < 0)
+		return;
+	j = js_object();
+	js_set_text(j, "architecture", p.arch);
+	js_set_text(j, "os", p.os);
+	if (p.variant[0])
+		js_set_text(j, "variant", p.variant);
+	js_set(entry, "platform", j);
+}
+
+static void set_number(struct js *j, const char *key, uint64_t v)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
+	js_set_text(j, key, text);
+}
+
+static struct js *image_to_json(const struct store_image *i)
+{
+	struct js *j = i->foreign ? js_copy(i->foreign) : js_object();
+	struct js *a = js_get(j, "annotations") ? js_copy(js_get(j, "annotations")) : js_object();
+	char text[DIGEST_TEXT_MAX];
+
+	js_set_text(j, "mediaType", i->media_type);
+	js_set_text(j, "digest", digest_format(text, &i->manifest));
+	js_set_int(j, "size", (int64_t)i->manifest_size);
+	js_del(a, ANN_REF);
+	js_del(a, ANN_NAME);
+	if (i->name) {
+		js_set_text(a, ANN_REF, i->name);
+		js_set_text(a, ANN_NAME, i->name);
+	}
+	if (i->known) {
+		platform_to_json(j, i->platform);
+		js_set_text(a, ANN_ID, digest_format(text, &i->id));
+		js_set_text(a, ANN_SOURCE, digest_format(text, &i->source));
+		set_number(a, ANN_SIZE, i->size);
+		set_number(a, ANN_CREATED, i->created < 0 ? 0 : (uint64_t)i->created);
+		js_set_text(a, ANN_PLATFORM, i->platform);
+	}
+	js_set(j, "annotations", a);
+	return j;
+}
+
+/* ---- the file ---- */
+
+int store_images_read(struct store *s, struct store_images *out, struct err *e)
+{
+	own_js struct js *j = NULL;
+	own_str struct str text = STR_INIT;
+	struct js *list;
+	int rc;
+
+	*out = (struct store_images){ 0 };
+	rc = file_read(s->rootfd, STORE_INDEX, INDEX_BYTES_MAX, &text, e);
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return err_wrap(e, "%s", s->root);
+	j = js_parse(text.s, text.len, e);
+	list = js_get(j, "manifests");
+	if (j == NULL || !js_is_array(list)) {
+		if (j)
+			err_set(e, EBADMSG, "it has no manifests");
+		err_wrap(e, "%s/%s is damaged", s->root, STORE_INDEX);
+		return -EBADMSG;
+	}
+	for (size_t i = 0; i < js_len(list); i++) {
+		struct store_image image;
+
+		if (image_from_json(&image, js_at(list, i)))
+			*images_grow(out) = image;
+		else
+			store_image_free(&image);
+	}
+	return 0;
+}
+
+/*
+ * Under the lock, so that the temporary file can have one fixed name, and
+ * nothing is left behind by whoever is killed here.
+ */
+static int images_write(struct store *s, const struct store_images *l, struct err *e)
+{
+	own_js struct js *j = js_object();
+	struct js *list = js_array();
+	own_free char *text = NULL;
+	own_fd int fd = -1;
+	int rc;
+
+	js_set_int(j, "schemaVersion", 2);
+	js_set_text(j, "mediaType", MEDIA_OCI_INDEX);
+	for (size_t i = 0; i < l->n; i++)
+		js_push(list, image_to_json(&l->v[i]));
+	js_set(j, "manifests", list);
+	text = js_dump(j, 0);
+	fd = openat(s->tmpfd, STORE_INDEX, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+		    0644);
+	if (fd < 0)
+		return err_sys(e, "create %s/tmp/%s", s->root, STORE_INDEX);
+	rc = fd_write_full(fd, text, strlen(text));
+	if (rc == 0 && fdatasync(fd) < 0)
+		rc = -errno;
+	if (rc == 0 && renameat(s->tmpfd, STORE_INDEX, s->rootfd, STORE_INDEX) < 0)
+		rc = -errno;
+	if (rc < 0) {
+		unlinkat(s->tmpfd, STORE_INDEX, 0);
+		return err_set(e, -rc, "write %s/%s: %s", s->root, STORE_INDEX, strerror(-rc));
+	}
+	return 0;
+}
+
+int store_images_edit(struct store *s, store_edit_fn *fn, void *arg, struct err *e)
+{
+	own_store_images struct store_images l = { 0 };
+	int rc = store_lock(s, LOCK_EX, e);
+
+	if (rc < 0)
+		return rc;
+	rc = store_images_read(s, &l, e);
+	if (rc == 0)
+		rc = fn(arg, &l, e);
+	if (rc == 1)
+		rc = images_write(s, &l, e);
+	store_unlock(s);
+	return rc;
+}
+
+static int add_image(void *arg, struct store_images *l, struct err *e)
+{
+	(void)e;
+	store_images_put(l, arg);
+	return 1;
+}
+
+int store_image_add(struct store *s, const struct store_image *i, struct err *e)
+{
+	struct store_image copy = *i;
+
+	return store_images_edit(s, add_image, &copy, e);
+}
