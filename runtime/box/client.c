@@ -1,0 +1,281 @@
+/* client.c: a command's connection to a container's holder; see box.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/own.h"
+#include "runtime/box/client.h"
+#include "runtime/box/ctl.h"
+#include "runtime/box/state.h"
+#include "vsock/wire.h"
+
+/*
+ * Events may come while a reply is awaited: they wait in a queue. The
+ * descriptor the caller polls is an epoll of the socket and of an eventfd
+ * that is readable while something is queued.
+ */
+struct queued {
+	struct queued *next;
+	struct box_event ev;
+};
+
+struct box_client {
+	int sock, epfd, queue_fd;
+	struct queued *first, **last;
+};
+
+static int watch(int epfd, int fd)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+struct box_client *client_new(int sock, struct err *e)
+{
+	struct box_client *c = xcalloc(1, sizeof(*c));
+
+	*c = (struct box_client){ .sock = sock, .last = &c->first };
+	c->epfd = epoll_create1(EPOLL_CLOEXEC);
+	c->queue_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->epfd < 0 || c->queue_fd < 0 || watch(c->epfd, sock) < 0 ||
+	    watch(c->epfd, c->queue_fd) < 0) {
+		err_sys(e, "connect to the container");
+		box_client_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+struct box_client *box_connect(const struct box_dirs *d, struct box *b, struct err *e)
+{
+	own_free char *path = box_sock_path(d, b->spec.id);
+	own_fd int dirfd = -1;
+	int sock = ctl_connect(path);
+
+	if (sock >= 0)
+		return client_new(sock, e);
+	dirfd = box_dir_open(d, b->spec.id);
+	if (dirfd < 0 || state_read(dirfd, &b->state, NULL) < 0 || !state_claims_holder(&b->state))
+		err_set(e, ESRCH, "container %s is not running", b->spec.id);
+	else
+		err_set(e, -sock, "connect to container %s: %s: %s", b->spec.id, path,
+			strerror(-sock));
+	return NULL;
+}
+
+void box_client_free(struct box_client *c)
+{
+	if (c == NULL)
+		return;
+	while (c->first) {
+		struct queued *q = c->first;
+
+		c->first = q->next;
+		free(q);
+	}
+	if (c->epfd >= 0)
+		close(c->epfd);
+	if (c->queue_fd >= 0)
+		close(c->queue_fd);
+	close(c->sock);
+	free(c);
+}
+
+int box_client_fd(const struct box_client *c)
+{
+	return c->epfd;
+}
+
+/* One message, waiting for it. 0 at the end of the connection. */
+static int receive(struct box_client *c, struct ctl_msg *m, struct err *e)
+{
+	char buf[CTL_MSG_MAX];
+	size_t nfds = 0;
+	ssize_t n = fd_recv(c->sock, buf, sizeof(buf), NULL, &nfds);
+
+	if (n == 0 || n == -ECONNRESET)
+		return 0;
+	if (n > 0)
+		n = ctl_get(m, buf, (size_t)n) < 0 ? -EPROTO : n;
+	if (n < 0)
+		return err_set(e, (int)-n, "talk to the container: %s", strerror((int)-n));
+	return 1;
+}
+
+static void event_of(struct box_event *ev, const struct ctl_msg *m)
+{
+	memset(ev, 0, sizeof(*ev));
+	ev->kind = m->kind <= BOX_EV_GONE ? m->kind : BOX_EV_GONE;
+	ev->task = m->task;
+	ev->code = m->code;
+	memcpy(ev->message, m->text, sizeof(ev->message));
+}
+
+static void gone(struct box_event *ev)
+{
+	memset(ev, 0, sizeof(*ev));
+	ev->kind = BOX_EV_GONE;
+	ev->task = WIRE_TASK_MAIN;
+	ev->code = BOX_CODE_FAILED;
+	snprintf(ev->message, sizeof(ev->message), "the container's zl process ended unexpectedly");
+}
+
+static void enqueue(struct box_client *c, const struct ctl_msg *m)
+{
+	struct queued *q = xcalloc(1, sizeof(*q));
+	uint64_t one = 1;
+
+	event_of(&q->ev, m);
+	*c->last = q;
+	c->last = &q->next;
+	if (write(c->queue_fd, &one, sizeof(one)) < 0)
+		return; /* its counter is full: it is readable */
+}
+
+static void dequeue(struct box_client *c, struct box_event *ev)
+{
+	struct queued *q = c->first;
+	uint64_t count;
+
+	*ev = q->ev;
+	c->first = q->next;
+	free(q);
+	if (c->first)
+		return;
+	c->last = &c->first;
+	if (read(c->queue_fd, &count, sizeof(count)) < 0)
+		return; /* it was not readable: nothing to take back */
+}
+
+int box_client_next(struct box_client *c, struct box_event *ev, struct err *e)
+{
+	struct ctl_msg m;
+	int rc;
+
+	if (c->first) {
+		dequeue(c, ev);
+		return 0;
+	}
+	do {
+		rc = receive(c, &m, e);
+	} while (rc == 1 && m.type != CTL_EVENT);
+	if (rc < 0)
+		return rc;
+	if (rc == 0)
+		gone(ev);
+	else
+		event_of(ev, &m);
+	return 0;
+}
+
+/* Sends a request and waits for its reply. */
+static int ask(struct box_client *c, const struct ctl_msg *m, const int *fds, size_t nfds,
+	       uint32_t *task, struct err *e)
+{
+	char buf[CTL_MSG_MAX];
+	size_t n = ctl_put(m, buf);
+	struct ctl_msg r;
+	int rc = fd_send(c->sock, buf, n, fds, nfds);
+
+	if (rc < 0 && rc != -EPIPE && rc != -ECONNRESET)
+		return err_set(e, -rc, "talk to the container: %s", strerror(-rc));
+	for (;;) {
+		rc = receive(c, &r, e);
+		if (rc == 0)
+			return err_set(e, ESRCH, "the container is not running");
+		if (rc < 0)
+			return rc;
+		if (r.type == CTL_REPLY)
+			break;
+		enqueue(c, &r);
+	}
+	if (task)
+		*task = r.task;
+	if (r.code < 0)
+		return err_set(e, -r.code, "%s", r.text);
+	return 0;
+}
+
+/* The descriptors of io in the order of CTL_*. */
+static size_t lend(const struct box_stdio *io, struct ctl_msg *m, int *fds)
+{
+	size_t n = 0;
+
+	if (io == NULL)
+		return 0;
+	m->rows = io->rows;
+	m->cols = io->cols;
+	if (io->in >= 0) {
+		m->streams |= CTL_IN;
+		fds[n++] = io->in;
+	}
+	if (io->out >= 0) {
+		m->streams |= CTL_OUT;
+		fds[n++] = io->out;
+	}
+	if (io->err >= 0) {
+		m->streams |= CTL_ERR;
+		fds[n++] = io->err;
+	}
+	return n;
+}
+
+int box_client_attach(struct box_client *c, const struct box_stdio *io, struct err *e)
+{
+	struct ctl_msg m = { .type = CTL_ATTACH };
+	int fds[3];
+	size_t n = lend(io, &m, fds);
+
+	return ask(c, &m, fds, n, NULL, e);
+}
+
+int box_client_signal(struct box_client *c, uint32_t task, int sig, struct err *e)
+{
+	struct ctl_msg m = { .type = CTL_SIGNAL, .task = task, .signal = (uint32_t)sig };
+
+	return ask(c, &m, NULL, 0, NULL, e);
+}
+
+int box_client_resize(struct box_client *c, uint32_t task, unsigned short rows, unsigned short cols,
+		      struct err *e)
+{
+	struct ctl_msg m = { .type = CTL_RESIZE, .task = task, .rows = rows, .cols = cols };
+
+	return ask(c, &m, NULL, 0, NULL, e);
+}
+
+int box_client_stop(struct box_client *c, int sig, int64_t timeout_s, struct err *e)
+{
+	struct ctl_msg m = { .type = CTL_STOP, .signal = (uint32_t)sig, .timeout_s = timeout_s };
+	struct box_event ev;
+	int rc = ask(c, &m, NULL, 0, NULL, e);
+
+	if (rc == -ESRCH)
+		return 0; /* it has just ended */
+	while (rc == 0) {
+		rc = box_client_next(c, &ev, e);
+		if (rc == 0 && ev.task == WIRE_TASK_MAIN && ev.kind != BOX_EV_STARTED)
+			break;
+	}
+	return rc;
+}
+
+int box_client_exec(struct box_client *c, const struct box_exec *x, const struct box_stdio *io,
+		    uint32_t *task, struct err *e)
+{
+	struct ctl_msg m = { .type = CTL_EXEC };
+	int fds[4];
+	size_t n = lend(io, &m, fds + 1);
+	own_fd int command = ctl_exec_write(x, e);
+
+	if (command < 0)
+		return command;
+	fds[0] = command;
+	return ask(c, &m, fds, n + 1, task, e);
+}

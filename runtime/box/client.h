@@ -1,0 +1,10 @@
+/* client.h: making a client connection; the rest is box.h. */
+#ifndef ZL_BOX_CLIENT_H
+#define ZL_BOX_CLIENT_H
+
+#include "runtime/box/box.h"
+
+/* Takes the socket over, also when it fails. */
+struct box_client *client_new(int sock, struct err *e);
+
+#endif

@@ -1,0 +1,207 @@
+/* state.c: what became of a container: state.json, its lock, its vanishing; see state.h. */
+#include "runtime/box/state.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/json.h"
+#include "runtime/base/own.h"
+
+static const char *const status_names[] = {
+	[BOX_CREATED] = "created", [BOX_RUNNING] = "running", [BOX_PAUSED] = "paused",
+	[BOX_EXITED] = "exited",   [BOX_DEAD] = "dead",
+};
+
+const char *box_status_name(enum box_status s)
+{
+	return status_names[s];
+}
+
+bool box_id_full(const char *s)
+{
+	return strlen(s) == BOX_ID_LEN && strspn(s, "0123456789abcdef") == BOX_ID_LEN;
+}
+
+char *box_path(const struct box_dirs *d, const char *id)
+{
+	return xasprintf("%s/containers/%s", d->root, id);
+}
+
+char *box_sock_path(const struct box_dirs *d, const char *id)
+{
+	return xasprintf("%s/%s.sock", d->runtime, id);
+}
+
+int box_dir_open(const struct box_dirs *d, const char *id)
+{
+	own_free char *path = box_path(d, id);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+bool box_dir_current(const struct box_dirs *d, const char *id, int dirfd)
+{
+	own_free char *path = box_path(d, id);
+	struct stat a, b;
+
+	return fstat(dirfd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino &&
+	       a.st_dev == b.st_dev;
+}
+
+int box_lock_try(int dirfd)
+{
+	own_fd int fd =
+		openat(dirfd, BOX_LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	rc = fd_lock(fd, LOCK_EX | LOCK_NB);
+	return rc < 0 ? rc : steal_fd(&fd);
+}
+
+int box_lock_wait(int dirfd)
+{
+	/* flock knows no time limit, and who has the lock may be busy: ask again, ever less often
+	 */
+	long pause_ms = 1;
+
+	for (long waited = 0;; waited += pause_ms) {
+		int fd = box_lock_try(dirfd);
+
+		if (fd != -EAGAIN || waited > BOX_LOCK_WAIT_MS)
+			return fd;
+		if (waited > 10 * pause_ms && pause_ms < 50)
+			pause_ms *= 2;
+		nanosleep(&(struct timespec){ .tv_nsec = pause_ms * 1000000 }, NULL);
+	}
+}
+
+int64_t state_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+void state_set_error(struct box_state *s, const char *text)
+{
+	free(s->error);
+	s->error = xstrdup(text ? text : "");
+}
+
+void state_free(struct box_state *s)
+{
+	free(s->error);
+	s->error = NULL;
+}
+
+bool state_claims_holder(const struct box_state *s)
+{
+	return s->status == BOX_RUNNING || s->status == BOX_PAUSED ||
+	       (s->status == BOX_CREATED && s->pid != 0);
+}
+
+int state_write(int dirfd, const struct box_state *s, struct err *e)
+{
+	own_js struct js *j = js_object();
+	own_free char *text = NULL;
+
+	js_set_text(j, "status", status_names[s->status]);
+	js_set_int(j, "exit_code", s->exit_code);
+	js_set_bool(j, "oom_killed", s->oom_killed);
+	js_set_text(j, "error", s->error ? s->error : "");
+	js_set_int(j, "started_ns", s->started_ns);
+	js_set_int(j, "finished_ns", s->finished_ns);
+	js_set_int(j, "pid", s->pid);
+	js_set_int(j, "restart_count", s->restart_count);
+	text = js_dump(j, 0);
+	return file_write_atomic(dirfd, BOX_STATE_FILE, text, strlen(text), 0600, false, e);
+}
+
+static int64_t int_of(const struct js *j, const char *key, int64_t min, int64_t max)
+{
+	int64_t v;
+
+	return js_int(js_get(j, key), &v) && v >= min && v <= max ? v : 0;
+}
+
+int state_read(int dirfd, struct box_state *s, struct err *e)
+{
+	own_js struct js *j = js_read(dirfd, BOX_STATE_FILE, BOX_JSON_MAX, e);
+	const char *status = js_text(js_get(j, "status"));
+	int found = -1;
+
+	if (j == NULL)
+		return e && e->code ? -e->code : -EIO;
+	for (int i = 0; i <= BOX_DEAD; i++) {
+		if (status && strcmp(status, status_names[i]) == 0)
+			found = i;
+	}
+	if (found < 0)
+		return err_set(e, EINVAL, "%s: no status", BOX_STATE_FILE);
+	s->status = (enum box_status)found;
+	s->exit_code = (int)int_of(j, "exit_code", 0, 255);
+	s->oom_killed = js_true(js_get(j, "oom_killed"));
+	state_set_error(s, js_text(js_get(j, "error")));
+	s->started_ns = int_of(j, "started_ns", 0, INT64_MAX);
+	s->finished_ns = int_of(j, "finished_ns", 0, INT64_MAX);
+	s->pid = (int)int_of(j, "pid", 0, INT32_MAX);
+	s->restart_count = (unsigned)int_of(j, "restart_count", 0, UINT32_MAX);
+	return 0;
+}
+
+int box_guard(const struct box_dirs *d, int how, struct err *e)
+{
+	own_free char *path = xasprintf("%s/containers/.lock", d->root);
+	own_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int rc;
+
+	if (fd < 0)
+		return err_sys(e, "open %s", path);
+	rc = fd_lock(fd, how);
+	return rc < 0 ? rc : steal_fd(&fd);
+}
+
+int box_vanish(const struct box_dirs *d, const char *id, const char *name, struct err *e)
+{
+	own_free char *path = box_path(d, id), *sock = box_sock_path(d, id);
+	own_free char *gone = xasprintf("%s/containers/.gone-%s", d->root, id);
+
+	if (rename(path, gone) < 0 && errno != ENOENT)
+		return err_sys(e, "remove container %s", id);
+	if (name[0])
+		name_drop(d, name, id);
+	unlink(sock);
+	return 0;
+}
+
+int box_erase(const struct box_dirs *d, const char *id, struct err *e)
+{
+	own_free char *gone = xasprintf("%s/containers/.gone-%s", d->root, id);
+
+	return dir_remove_all(AT_FDCWD, gone, e);
+}
+
+void box_sweep(const struct box_dirs *d)
+{
+	own_free char *path = xasprintf("%s/containers", d->root);
+	own_fd int guard = box_guard(d, LOCK_EX | LOCK_NB, NULL);
+	own_dir DIR *dir = guard < 0 ? NULL : opendir(path);
+	struct dirent *de;
+
+	while (dir && (de = readdir(dir))) {
+		if (str_starts(de->d_name, ".new-") || str_starts(de->d_name, ".gone-"))
+			dir_remove_all(dirfd(dir), de->d_name, NULL);
+	}
+}
