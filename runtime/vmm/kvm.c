@@ -161,6 +161,15 @@ static char *make_cmdline(const struct vmm *v, const struct machine_spec *spec)
 	return str_steal(&s);
 }
 
+static int attach_serial(struct vmm *v, struct err *e)
+{
+	struct kvm_irqfd irq = { .fd = (uint32_t)v->serial.irq_fd, .gsi = VMM_SERIAL_IRQ };
+
+	if (ioctl(v->vm_fd, KVM_IRQFD, &irq) < 0)
+		return err_sys(e, "KVM_IRQFD");
+	return 0;
+}
+
 static int assemble(struct vmm *v, const struct machine_spec *spec, struct err *e)
 {
 	own_free char *cmdline = NULL;
@@ -169,6 +178,8 @@ static int assemble(struct vmm *v, const struct machine_spec *spec, struct err *
 
 	if (rc == 0)
 		rc = x86_vm_init(v, e);
+	if (rc == 0)
+		rc = attach_serial(v, e);
 	if (rc == 0)
 		rc = make_memory(v, spec->mem & ~(uint64_t)0xfff, e);
 	for (unsigned i = 0; rc == 0 && i < spec->ndevices; i++) {
@@ -225,6 +236,8 @@ static void kvm_free(struct machine *m)
 		munmap(v->ram, v->ram_size);
 	if (v->serial.fd >= 0)
 		close(v->serial.fd);
+	if (v->serial.irq_fd >= 0)
+		close(v->serial.irq_fd);
 	pthread_mutex_destroy(&v->lock);
 	pthread_mutex_destroy(&v->serial_lock);
 	pthread_cond_destroy(&v->cond);
@@ -241,15 +254,16 @@ static struct machine *kvm_start(struct loop *l, const struct machine_spec *spec
 	v->loop = l;
 	v->ended = ended;
 	v->ended_arg = arg;
-	v->kvm_fd = v->vm_fd = -1;
+	v->kvm_fd = v->vm_fd = v->serial.fd = v->serial.irq_fd = v->call_fd = -1;
 	v->ncpus = spec->cpus;
 	v->cpus = xcalloc(spec->cpus, sizeof(*v->cpus));
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_mutex_init(&v->serial_lock, NULL);
 	pthread_cond_init(&v->cond, NULL);
 	v->serial.fd = open(spec->console, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	v->serial.irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	v->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (v->serial.fd < 0 || v->call_fd < 0)
+	if (v->serial.fd < 0 || v->serial.irq_fd < 0 || v->call_fd < 0)
 		err_sys(e, "open the console log %s", spec->console);
 	else if (spec->cpus == 0 || spec->cpus > VMM_CPUS_MAX)
 		err_set(e, ERANGE, "a VM has 1 to %d vcpus", VMM_CPUS_MAX);

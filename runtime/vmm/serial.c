@@ -1,4 +1,4 @@
-/* serial.c: a 16550A just complete enough for Linux's console: polled output, no interrupts. */
+/* serial.c: a 16550A just complete enough for Linux's console: output only, always ready. */
 #include <unistd.h>
 
 #include "runtime/vmm/vmm.h"
@@ -6,21 +6,39 @@
 enum { THR, IER, FCR_IIR, LCR, MCR, LSR, MSR, SCR };
 
 #define LCR_DLAB     0x80
+#define IER_THRI     0x02 /* tell when the transmitter is empty */
 #define LSR_EMPTY    0x60 /* transmitter and holding register empty: always */
 #define IIR_NONE     0x01 /* no interrupt pending */
+#define IIR_THRI     0x02
 #define IIR_FIFO     0xc0
 #define MSR_PRESENT  0xb0 /* DCD, DSR, CTS */
 #define MCR_LOOPBACK 0x10
 
+/* The transmitter is empty again as soon as it was filled: the driver goes on by interrupt. */
+static void transmitter_empty(struct serial *s)
+{
+	uint64_t one = 1;
+
+	if (!(s->ier & IER_THRI))
+		return;
+	s->thri = true;
+	if (write(s->irq_fd, &one, sizeof(one)) < 0)
+		return; /* full: it is pending anyway */
+}
+
 uint8_t serial_in(struct serial *s, unsigned reg)
 {
+	uint8_t iir;
+
 	switch (reg) {
 	case THR:
 		return s->lcr & LCR_DLAB ? s->dll : 0;
 	case IER:
 		return s->lcr & LCR_DLAB ? s->dlm : s->ier;
 	case FCR_IIR:
-		return IIR_NONE | IIR_FIFO;
+		iir = s->thri ? IIR_THRI : IIR_NONE;
+		s->thri = false;
+		return iir | IIR_FIFO;
 	case LCR:
 		return s->lcr;
 	case MCR:
@@ -43,16 +61,21 @@ void serial_out(struct serial *s, unsigned reg, uint8_t v)
 {
 	switch (reg) {
 	case THR:
-		if (s->lcr & LCR_DLAB)
+		if (s->lcr & LCR_DLAB) {
 			s->dll = v;
-		else if (!(s->mcr & MCR_LOOPBACK) && write(s->fd, &v, 1) < 0)
-			return; /* a lost console byte is nobody's error */
+			break;
+		}
+		if (!(s->mcr & MCR_LOOPBACK) && write(s->fd, &v, 1) < 0)
+			s->lost++; /* nobody's error: the disk is full */
+		transmitter_empty(s);
 		break;
 	case IER:
-		if (s->lcr & LCR_DLAB)
+		if (s->lcr & LCR_DLAB) {
 			s->dlm = v;
-		else
-			s->ier = v & 0x0f;
+			break;
+		}
+		s->ier = v & 0x0f;
+		transmitter_empty(s);
 		break;
 	case LCR:
 		s->lcr = v;

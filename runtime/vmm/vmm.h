@@ -40,6 +40,7 @@
 #define VMM_VIRTIO_STEP 0x1000ULL
 #define VMM_VIRTIO_IRQ	5 /* GSI of device 0; an IOAPIC has 24 */
 #define VMM_PORT_SERIAL 0x3f8
+#define VMM_SERIAL_IRQ	4
 #define VMM_PORT_END	0x501
 #define VMM_CPUS_MAX	64
 #define VMM_CONFIG_MAX	256 /* bytes of a device's configuration space */
@@ -80,7 +81,10 @@ void mmio_write(struct mmio_dev *d, uint64_t off, const void *data, uint32_t len
 
 /* serial.c: a 16550A just complete enough for Linux's console. */
 struct serial {
-	int fd; /* where the text goes */
+	int fd;	    /* where the text goes */
+	int irq_fd; /* eventfd of the irqfd of VMM_SERIAL_IRQ */
+	bool thri;  /* "transmitter empty" is to be told */
+	unsigned lost;
 	uint8_t ier, lcr, mcr, scr, dll, dlm;
 };
 uint8_t serial_in(struct serial *s, unsigned reg);
