@@ -1,0 +1,115 @@
+/* cmd.h: what a command is, and what each is given. */
+#ifndef ZL_CMD_CMD_H
+#define ZL_CMD_CMD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cmd/opt.h"
+#include "oci/image.h"
+#include "runtime/base/err.h"
+#include "runtime/box/box.h"
+
+#ifndef ZL_VERSION
+#define ZL_VERSION "0.0.0"
+#endif
+
+/* docker's exit code for what went wrong before the workload could. */
+#define EXIT_CLIENT 125
+
+struct command;
+
+/* One run of the program. */
+struct zl {
+	struct box_dirs dirs; /* kernel and initrd: only after zl_bundle */
+	struct store *store;  /* only after zl_store */
+	const struct command *cmd;
+	char name[64]; /* the command as it was typed: "ps", "container ls" */
+};
+
+/*
+ * Returns the exit code, or a negative errno with the error in e, which is
+ * then printed and becomes exit code 1 (or the row's `failure`). An error
+ * may stand beside an exit code; it is printed too.
+ */
+typedef int command_fn(struct zl *z, void *flags, const struct operands *ops, struct err *e);
+
+#define CMD_COMMON (1U << 0) /* among the first in `zl --help` */
+#define CMD_FIRST  (1U << 1) /* the first operand ends the options */
+#define CMD_HIDDEN (1U << 2) /* for programs, not for people */
+#define CMD_RAW	   (1U << 3) /* operands are handed over unread */
+#define CMD_PURE   (1U << 4) /* needs no folders */
+
+#define ANY_NUMBER (-1)
+
+/* A command is a row. */
+struct command {
+	const char *names; /* all its spellings, docker's main one first: "container ls, ps" */
+	const char *help;  /* one line, no full stop */
+	const char *usage; /* what follows the name: "[OPTIONS] IMAGE [COMMAND] [ARG...]" */
+	command_fn *run;
+	const struct opt *opts;
+	size_t flags_size;
+	int min, max;	      /* operands; ANY_NUMBER */
+	unsigned flags;	      /* CMD_* */
+	int failure;	      /* exit code of a negative return; 0: 1 */
+	const char *complete; /* operands, as struct opt.values; what stands first for CMD_FIRST */
+};
+
+/* A group of commands: `zl container ...`. */
+struct group {
+	const char *name, *help;
+};
+
+/* table.c */
+extern const struct command *const commands[]; /* ends with NULL */
+extern const struct group groups[];	       /* ends with a NULL name */
+/*
+ * Finds the command argv begins with; *used words belong to its name. NULL
+ * where there is none. With *group set, argv names a group only.
+ */
+const struct command *command_find(int argc, char **argv, int *used, const struct group **group);
+/* Calls fn for each spelling of the row. */
+bool command_next_name(const struct command *c, const char **at, char *name, size_t size);
+/* The shortest spelling: what `zl --help` shows. Of one word, or NULL. */
+bool command_top_name(const struct command *c, char *name, size_t size);
+int command_unknown(int argc, char **argv, const struct group *group, struct err *e);
+
+/* help.c */
+void help_top(struct str *out);
+void help_group(const struct group *g, struct str *out);
+void help_command(const struct command *c, const char *typed, struct str *out);
+extern const struct opt global_opts[];
+
+/* The options that stand before the command. */
+struct global_flags {
+	const char *root;
+	bool debug, version;
+};
+
+/* dirs.c: where zl's things lie; makes the folders unless the command is CMD_PURE. */
+int zl_dirs(struct zl *z, const char *root, bool make, struct err *e);
+/* Opens the image store, once. */
+int zl_store(struct zl *z, struct err *e);
+/* Makes sure kernel and initramfs are unpacked below the root, once. */
+int zl_bundle(struct zl *z, struct err *e);
+/* The home folder of the caller, or NULL; owned. */
+char *home_folder(void);
+
+/* "zl: <sentence>" on stderr. */
+void complain(const struct err *e);
+
+/*
+ * For commands that take many operands and go on after an error, as docker's
+ * do: calls fn for each, complains, and returns 0 or 1. fn prints what there is
+ * to print about success.
+ */
+typedef int each_fn(struct zl *z, void *flags, const char *operand, struct err *e);
+int for_each_operand(struct zl *z, void *flags, const struct operands *ops, each_fn *fn);
+
+extern const struct command cmd_attach, cmd_complete, cmd_container_inspect, cmd_create, cmd_exec,
+	cmd_help, cmd_image_inspect, cmd_images, cmd_info, cmd_inspect, cmd_kill, cmd_load,
+	cmd_logs, cmd_man, cmd_ps, cmd_pull, cmd_restart, cmd_rm, cmd_rmi, cmd_run, cmd_start,
+	cmd_stop, cmd_tag, cmd_version, cmd_wait;
+
+#endif

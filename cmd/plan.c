@@ -1,0 +1,334 @@
+/* plan.c: flags + image config -> box spec, by docker's rules; pure. */
+#include "cmd/plan.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "runtime/base/own.h"
+#include "runtime/base/parse.h"
+
+#define PATH_DEFAULT "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+/* docker's own bounds */
+#define MEMORY_MIN   (6ULL << 20)
+#define CPUS_MIN     10000U /* millionths */
+#define HOSTNAME_MAX 64U
+/* How much of the id is the default host name. */
+#define SHORT_ID 12
+
+static void set_text(char **field, const char *value)
+{
+	free(*field);
+	*field = xstrdup(value ? value : "");
+}
+
+/* The config part of an image's config. */
+static const struct js *config_of(const struct image *i)
+{
+	return js_get(i->config, "config");
+}
+
+/*
+ * docker: a command on the line replaces CMD, an --entrypoint replaces
+ * ENTRYPOINT and drops CMD; --entrypoint "" leaves neither.
+ */
+static int plan_argv(struct box_spec *s, const struct plan_input *in, struct err *e)
+{
+	const char *entrypoint = in->flags->entrypoint;
+
+	for (int i = 0; i < in->command->n; i++)
+		strv_add(&s->cmd, in->command->v[i]);
+	if (entrypoint) {
+		if (*entrypoint)
+			strv_add(&s->entrypoint, entrypoint);
+	} else {
+		js_strings(js_get(config_of(in->image), "Entrypoint"), &s->entrypoint);
+		if (s->cmd.n == 0)
+			js_strings(js_get(config_of(in->image), "Cmd"), &s->cmd);
+	}
+	strv_add_all(&s->argv, &s->entrypoint);
+	strv_add_all(&s->argv, &s->cmd);
+	if (s->argv.n == 0)
+		return err_set(e, EINVAL, "no command specified");
+	return 0;
+}
+
+static void env_unset(struct strv *env, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (size_t i = env->n; i-- > 0;)
+		if (strncmp(env->v[i], key, n) == 0 && env->v[i][n] == '=')
+			strv_remove(env, i);
+}
+
+/* PATH, HOSTNAME and TERM under the image's, under the user's. */
+static void plan_env(struct box_spec *s, const struct plan_input *in)
+{
+	own_strv struct strv image = STRV_INIT;
+
+	strv_add(&s->env, PATH_DEFAULT);
+	strv_addf(&s->env, "HOSTNAME=%s", s->hostname);
+	if (s->tty)
+		strv_add(&s->env, "TERM=xterm");
+	js_strings(js_get(config_of(in->image), "Env"), &image);
+	for (size_t i = 0; i < image.n; i++)
+		if (strchr(image.v[i], '='))
+			strv_env_set(&s->env, image.v[i]);
+	for (size_t i = 0; i < in->env->n; i++) {
+		if (strchr(in->env->v[i], '='))
+			strv_env_set(&s->env, in->env->v[i]);
+		else
+			env_unset(&s->env, in->env->v[i]);
+	}
+}
+
+static void plan_labels(struct box_spec *s, const struct plan_input *in)
+{
+	struct js *value;
+	const char *key;
+	void *it = NULL;
+
+	while (js_each(js_get(config_of(in->image), "Labels"), &it, &key, &value))
+		strv_addf(&s->labels, "%s=%s", key, js_text(value) ? js_text(value) : "");
+	for (size_t i = 0; i < in->flags->label.n; i++) {
+		const char *label = in->flags->label.v[i];
+		own_free char *pair = NULL;
+
+		pair = strchr(label, '=') ? xstrdup(label) : xasprintf("%s=", label);
+		strv_env_set(&s->labels, pair);
+	}
+}
+
+static int plan_hostname(struct box_spec *s, const struct run_flags *f, struct err *e)
+{
+	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				   "-_.";
+	const char *name = f->hostname;
+
+	if (name == NULL || *name == 0) {
+		free(s->hostname);
+		s->hostname = xstrndup(s->id, SHORT_ID);
+	} else if (strlen(name) > HOSTNAME_MAX || strspn(name, good) != strlen(name) ||
+		   *name == '-' || *name == '.') {
+		return err_set(e, EINVAL, "invalid hostname format: %s", name);
+	} else {
+		set_text(&s->hostname, name);
+	}
+	set_text(&s->domainname, f->domainname);
+	return 0;
+}
+
+/* "name:ip" or "name=ip"; the address may stand in brackets. */
+static int plan_add_host(struct box_spec *s, const char *text, struct err *e)
+{
+	size_t n = strcspn(text, ":=");
+	own_free char *ip = NULL;
+	unsigned char addr[16];
+	size_t len;
+
+	if (n == 0 || text[n] == 0 || text[n + 1] == 0)
+		return err_set(e, EINVAL, "bad format for add-host: \"%s\"", text);
+	ip = xstrdup(text + n + 1);
+	len = strlen(ip);
+	if (strcmp(ip, "host-gateway") == 0)
+		return err_set(e, ENOTSUP,
+			       "--add-host %s: host-gateway is not supported yet: containers have "
+			       "no network",
+			       text);
+	if (*ip == '[' && ip[len - 1] == ']') {
+		memmove(ip, ip + 1, len - 2);
+		ip[len - 2] = 0;
+	}
+	if (inet_pton(AF_INET, ip, addr) != 1 && inet_pton(AF_INET6, ip, addr) != 1)
+		return err_set(e, EINVAL, "invalid IP address in add-host: \"%s\"", ip);
+	strv_addf(&s->extra_hosts, "%.*s:%s", (int)n, text, ip);
+	return 0;
+}
+
+static int plan_cpus(struct box_spec *s, const char *text, unsigned cpus, struct err *e)
+{
+	uint64_t micro;
+
+	if (text == NULL)
+		return 0;
+	if (!parse_decimal_micro(text, &micro))
+		return err_set(e, EINVAL,
+			       "invalid argument \"%s\" for \"--cpus\" flag: must be a number such "
+			       "as 1.5",
+			       text);
+	if (micro == 0)
+		return 0;
+	if (micro < CPUS_MIN || micro > cpus * 1000000ULL)
+		return err_set(e, EINVAL,
+			       "range of CPUs is from 0.01 to %u.00, as there are only %u CPUs "
+			       "available",
+			       cpus, cpus);
+	s->nano_cpus = micro * 1000;
+	return 0;
+}
+
+static int plan_limits(struct box_spec *s, const struct plan_input *in, struct err *e)
+{
+	const struct run_flags *f = in->flags;
+
+	s->memory = f->memory;
+	if (f->shm_size)
+		s->shm_size = f->shm_size;
+	return plan_cpus(s, f->cpus, in->host.cpus, e);
+}
+
+/* -a, -d and -i come out as the streams that are followed. */
+static int plan_attach(struct box_spec *s, const struct run_flags *f, struct err *e)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} streams[] = {
+		{ "stdin", BOX_ATTACH_STDIN },
+		{ "stdout", BOX_ATTACH_STDOUT },
+		{ "stderr", BOX_ATTACH_STDERR },
+	};
+
+	for (size_t i = 0; i < f->attach.n; i++) {
+		unsigned bit = 0;
+
+		for (size_t k = 0; k < 3; k++)
+			if (strcasecmp(f->attach.v[i], streams[k].name) == 0)
+				bit = streams[k].bit;
+		if (bit == 0)
+			return err_set(e, EINVAL,
+				       "invalid argument \"%s\" for \"-a, --attach\" flag: valid "
+				       "streams are STDIN, STDOUT and STDERR",
+				       f->attach.v[i]);
+		s->attach |= bit;
+	}
+	if (f->attach.n == 0 && !f->detach) {
+		s->attach = BOX_ATTACH_STDOUT | BOX_ATTACH_STDERR;
+		if (f->interactive)
+			s->attach |= BOX_ATTACH_STDIN;
+	}
+	return 0;
+}
+
+static int plan_stop(struct box_spec *s, const struct plan_input *in, struct err *e)
+{
+	const char *sig = in->flags->stop_signal;
+
+	if (sig == NULL)
+		sig = js_text(js_get(config_of(in->image), "StopSignal"));
+	if (sig && *sig) {
+		if (parse_signal(sig) == 0)
+			return err_set(e, EINVAL, "invalid signal: %s", sig);
+		set_text(&s->stop_signal, sig);
+	}
+	if (in->flags->stop_timeout != STOP_TIMEOUT_UNSET)
+		s->stop_timeout = in->flags->stop_timeout;
+	return 0;
+}
+
+static int plan_cwd(struct box_spec *s, const struct plan_input *in, struct err *e)
+{
+	const char *cwd = in->flags->workdir;
+
+	if (cwd && *cwd && *cwd != '/')
+		return err_set(e, EINVAL,
+			       "the working directory '%s' is invalid, it needs to be an absolute "
+			       "path",
+			       cwd);
+	if (cwd == NULL || *cwd == 0)
+		cwd = js_text(js_get(config_of(in->image), "WorkingDir"));
+	set_text(&s->cwd, cwd);
+	return 0;
+}
+
+static int plan_mounts(struct box_spec *s, const struct plan_input *in, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < in->flags->volume.n; i++)
+		rc = plan_volume(s, in->flags->volume.v[i], &in->host, e);
+	for (size_t i = 0; rc == 0 && i < in->flags->tmpfs.n; i++)
+		rc = plan_tmpfs(s, in->flags->tmpfs.v[i], e);
+	return rc < 0 ? rc : plan_sort_mounts(s, e);
+}
+
+static void plan_simple(struct box_spec *s, const struct plan_input *in)
+{
+	const struct run_flags *f = in->flags;
+	const char *user =
+		f->user && *f->user ? f->user : js_text(js_get(config_of(in->image), "User"));
+
+	set_text(&s->image, in->image_name);
+	set_text(&s->image_id, in->image->id);
+	set_text(&s->user, user);
+	set_text(&s->machine, f->machine);
+	set_text(&s->platform, f->platform);
+	strv_add_all(&s->layers, &in->image->layers);
+	strv_add_all(&s->groups, &f->group_add);
+	s->tty = f->tty;
+	s->open_stdin = f->interactive;
+	s->init = f->init;
+	s->read_only = f->read_only;
+	s->privileged = f->privileged;
+	s->auto_remove = f->rm;
+	s->detached = f->detach;
+}
+
+int plan_check(const struct run_flags *f, struct err *e)
+{
+	if (f->detach && f->attach.n)
+		return err_set(e, EINVAL,
+			       "conflicting options: cannot specify both --attach and --detach");
+	if (f->memory && f->memory < MEMORY_MIN)
+		return err_set(e, EINVAL, "minimum memory limit allowed is 6MB");
+	if (f->machine && strcmp(f->machine, "kvm") != 0 && strcmp(f->machine, "qemu") != 0)
+		return err_set(
+			e, EINVAL,
+			"invalid argument \"%s\" for \"--machine\" flag: must be kvm or qemu",
+			f->machine);
+	if (f->stop_timeout < -1 && f->stop_timeout != STOP_TIMEOUT_UNSET)
+		return err_set(e, EINVAL,
+			       "invalid argument \"%lld\" for \"--stop-timeout\" flag: must be a "
+			       "number of seconds, or -1",
+			       (long long)f->stop_timeout);
+	if (f->name && *f->name)
+		return name_check(f->name + (*f->name == '/'), e);
+	return 0;
+}
+
+int plan_make(struct box_spec *s, const struct plan_input *in, struct err *e)
+{
+	const struct run_flags *f = in->flags;
+	int rc = plan_check(f, e);
+
+	if (rc < 0)
+		return rc;
+	plan_simple(s, in);
+	if (f->name)
+		set_text(&s->name, f->name + (*f->name == '/'));
+	rc = plan_hostname(s, f, e);
+	if (rc == 0)
+		rc = plan_argv(s, in, e);
+	if (rc < 0)
+		return rc;
+	plan_env(s, in);
+	plan_labels(s, in);
+	for (size_t i = 0; rc == 0 && i < f->add_host.n; i++)
+		rc = plan_add_host(s, f->add_host.v[i], e);
+	if (rc == 0)
+		rc = plan_cwd(s, in, e);
+	if (rc == 0)
+		rc = plan_limits(s, in, e);
+	if (rc == 0)
+		rc = plan_attach(s, f, e);
+	if (rc == 0)
+		rc = plan_stop(s, in, e);
+	if (rc == 0)
+		rc = caps_apply(&s->caps, &f->cap_add, &f->cap_drop, e);
+	if (rc == 0 && f->privileged)
+		s->caps = caps_all();
+	return rc < 0 ? rc : plan_mounts(s, in, e);
+}

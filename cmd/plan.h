@@ -1,0 +1,54 @@
+/* plan.h: flags + image config -> box spec, by docker's rules. */
+#ifndef ZL_CMD_PLAN_H
+#define ZL_CMD_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cmd/flags.h"
+#include "oci/image.h"
+#include "runtime/base/err.h"
+#include "runtime/box/spec.h"
+
+/* What a plan depends on besides flags and image; so that it is a pure function. */
+struct plan_host {
+	const char *cwd;  /* for relative bind sources */
+	const char *home; /* for ~; NULL: unknown */
+	unsigned cpus;	  /* how many there are */
+};
+
+struct plan_input {
+	const struct run_flags *flags;
+	const struct strv *env;		/* as flags_env made it */
+	const struct operands *command; /* what follows the image; n may be 0 */
+	const char *image_name;		/* as typed */
+	const struct image *image;
+	struct plan_host host;
+};
+
+/* Fills a spec made by box_spec_init. */
+int plan_make(struct box_spec *s, const struct plan_input *in, struct err *e);
+
+/* Whether flags make sense together; before anything is pulled. */
+int plan_check(const struct run_flags *f, struct err *e);
+
+/* plan_mount.c */
+int plan_volume(struct box_spec *s, const char *text, const struct plan_host *h, struct err *e);
+int plan_tmpfs(struct box_spec *s, const char *text, struct err *e);
+/* Outer targets in front of inner ones; -EINVAL when two are the same. */
+int plan_sort_mounts(struct box_spec *s, struct err *e);
+/* "/a//b/../c/" -> "/a/c"; owned by the caller. */
+char *path_clean(const char *path);
+
+/* caps.c: docker's --cap-add and --cap-drop on a set of 1 << CAP_*. */
+int caps_apply(uint64_t *caps, const struct strv *add, const struct strv *drop, struct err *e);
+uint64_t caps_all(void);
+/* The names "CHOWN" ..., in order; NULL past the last. */
+const char *cap_name(unsigned cap);
+
+/* names.c: a name such as docker makes up for a container; turn > 0 adds a number. */
+char *name_random(unsigned turn);
+/* Whether docker would take the name; e has its words. */
+int name_check(const char *name, struct err *e);
+
+#endif
