@@ -1,0 +1,33 @@
+/* pull.h: an image's layers, fetched and unpacked in one pass, several at once. */
+#ifndef ZL_OCI_PULL_H
+#define ZL_OCI_PULL_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "oci/manifest.h"
+#include "oci/progress.h"
+#include "oci/registry.h"
+#include "oci/store.h"
+
+/* Layers worked on at once: as many as there are processors, within these. */
+#define PULL_WORKERS_MIN 3
+#define PULL_WORKERS_MAX 8
+
+struct pull {
+	struct store *s;
+	struct registry *g; /* NULL: from the store's own blobs only */
+	struct progress *p;
+	const struct manifest *m;
+	const struct image_config *c;
+	atomic_bool *cancel; /* the one g was opened with; set when a layer fails */
+};
+
+/*
+ * Afterwards every layer of the config is in the store, verified and
+ * pinned; *size: the bytes of their files. Without g a blob that is
+ * missing is -ENOENT. Layers that are complete stay when others fail.
+ */
+int pull_layers(const struct pull *pull, uint64_t *size, struct err *e);
+
+#endif
