@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* vhost-user hands over at most 8 regions; the VMM needs two. */
 #define GMEM_REGIONS_MAX 8
@@ -25,5 +26,15 @@ struct gmem {
  * moment: copy first, then check, then use the copy.
  */
 void *gmem_at(const struct gmem *m, uint64_t gpa, uint64_t len);
+
+/*
+ * memcpy out of guest memory: afterwards the copy is what is looked at. The
+ * barrier keeps the compiler from reading the guest's bytes a second time.
+ */
+static inline void gmem_copy(void *to, const void *from, size_t n)
+{
+	memcpy(to, from, n);
+	__asm__ volatile("" ::: "memory");
+}
 
 #endif

@@ -17,9 +17,16 @@
  *
  * Everything runs on the device's loop. The data the callbacks see is the
  * guest's and may change under their hands: copy before judging.
+ *
+ * Callbacks come from the loop, never from within a call of yours (but for
+ * `closed` in vsock_reset, and in virtio_vsock_free for all that are left).
+ * They may call whatever is below but virtio_vsock_free; the machine and the
+ * device are not to be freed in them.
  */
 #define VSOCK_GUEST_CID 3
 #define VSOCK_BUF_SIZE	(256U << 10)
+/* Most connections at a time; past them the guest's dials are refused. */
+#define VSOCK_CONNS_MAX 1024U
 
 struct vsock_conn;
 
