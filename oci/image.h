@@ -68,6 +68,7 @@ struct pull_options {
 	enum pull_policy policy;
 	const char *platform; /* "linux/arm64", NULL: the host's */
 	bool quiet;	      /* no progress */
+	int progress_fd;      /* where progress goes; 0: stderr */
 };
 
 /*
@@ -82,7 +83,11 @@ struct image *image_pull(struct store *s, const char *name, const struct pull_op
 /* By name in any spelling, id or unambiguous id prefix (with or without sha256:). -ENOENT. */
 struct image *image_find(struct store *s, const char *name, struct err *e);
 
-/* All entries, newest first; an image with two names is two entries. */
+/*
+ * All entries, newest first; an image with two names is two entries. So that a
+ * listing opens one file only, they come without config and layers (NULL, empty):
+ * image_find has them.
+ */
 struct image_list {
 	struct image **v;
 	size_t n;
@@ -102,8 +107,8 @@ int image_tag(struct store *s, const char *name, const char *new_name, struct er
 /*
  * Removes a name, and the image with it when that was its last one (or by
  * id: all its names, if one only or `force`). `in_use` is asked for image
- * ids before anything goes (by containers; cmd/ knows). Appends docker's
- * lines to `report`: "Untagged: ...", "Deleted: sha256:...".
+ * ids before anything goes (by containers; cmd/ knows), under the store's lock: it must not
+ * call the store. Appends docker's lines to `report`: "Untagged: ...", "Deleted: sha256:...".
  */
 typedef bool image_in_use_fn(void *arg, const char *image_id, const char **by);
 int image_remove(struct store *s, const char *name, bool force, image_in_use_fn *in_use, void *arg,
