@@ -1,0 +1,95 @@
+/* agent.h: what the agent's parts share. */
+#ifndef ZL_GUEST_AGENT_H
+#define ZL_GUEST_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/loop.h"
+#include "runtime/base/str.h"
+#include "vsock/wire.h"
+
+/*
+ * Theory of operation.
+ *
+ * The agent is PID 1 of the VM, one thread around one epoll loop. It keeps to
+ * the initramfs and mounts nothing there: what it needs of the kernel it has
+ * by descriptors of detached mounts. The container's tree is made by task 1's
+ * process itself, in its own mount namespace, before it executes the workload.
+ *
+ *	main.c	  boot: HELLO, BOOT, then the loop; how the VM ends
+ *	serve.c	  the control connection's frames
+ *	task.c	  a task's life as the agent sees it
+ *	pump.c	  its streams
+ *	child.c	  a task's process from clone to execve
+ *	mount.c	  the container's mount tree, made in that process
+ *	init.c	  the small init of --init
+ *
+ * What can go wrong after the loop started concerns one task and is told to
+ * the host; only the loss of the control connection ends the VM.
+ */
+
+struct task;
+
+struct agent {
+	struct loop *loop;
+	int control; /* connection to WIRE_PORT_CONTROL */
+	struct loop_watch *control_watch;
+	struct str in, out; /* bytes of frames not complete yet, not sent yet */
+	int self;	    /* pidfd of the agent */
+	int null;	    /* the agent's own /dev/null: the container's is not to be trusted */
+	int cgroup;	    /* folder of the container's cgroup */
+	int root_fs;	    /* virtiofs mounts; -1: none */
+	int host_fs;
+	bool sync_root;
+	struct strv rlimits; /* of all tasks */
+	struct task *tasks;
+};
+
+/* ---- main.c */
+
+/* A line on the console. */
+void agent_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Ends the VM. */
+void agent_end(void) __attribute__((noreturn));
+
+/* ---- dial.c */
+
+/* Connects to the host's port; the descriptor (maybe still connecting if nonblock), or -errno. */
+int agent_dial(uint32_t port, bool nonblock);
+
+/* ---- serve.c */
+
+/* Blocking: sends HELLO. */
+int serve_hello(struct agent *a, uint64_t boot_ns, struct err *e);
+/* Blocking: reads BOOT. */
+int serve_boot(struct agent *a, struct wire_boot *boot, struct err *e);
+/* Blocking: tells the host that there will be no task 1, and waits until it hangs up. */
+void serve_last_words(struct agent *a, const char *message);
+/* From here on the loop serves the connection. */
+int serve_start(struct agent *a, struct err *e);
+/* Sends what is in a->out as far as it goes; the loop sends the rest. */
+void serve_flush(struct agent *a);
+
+/* ---- task.c */
+
+/* boot is for task 1 only. Whatever fails is told to the host. */
+void task_start(struct agent *a, const struct wire_task *w, const struct wire_boot *boot);
+void task_signal(struct agent *a, const struct wire_signal *m);
+void task_resize(struct agent *a, const struct wire_resize *m);
+/* Called by a stream when something about it changed. */
+void task_progress(struct task *t);
+
+/* ---- link.c */
+
+/* Brings the loopback up. */
+int link_loopback(struct err *e);
+
+/* Exit codes of a task that could not be started. */
+#define EXIT_FAILED	 125
+#define EXIT_NOT_INVOKED 126
+#define EXIT_NOT_FOUND	 127
+
+#endif

@@ -1,0 +1,485 @@
+/* task.c: a task's life as the agent sees it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "guest/agent.h"
+#include "guest/child.h"
+#include "guest/pump.h"
+#include "guest/sys.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/own.h"
+#include "runtime/base/parse.h"
+#include "vsock/codec.h"
+
+/*
+ * Theory of operation.
+ *
+ * A task is a process, a socket on which the process tells how far it got
+ * until execve closes it, and up to three streams. Whatever happens to any of
+ * these ends in task_progress, which looks at the whole and says to the host
+ * what is due: STARTED once the program runs and the streams stand, FAILED if
+ * it does not come to that, EXITED once it ended and its output was sent.
+ *
+ * The streams of task 1 end by themselves, since all that could hold them
+ * open dies with its PID namespace. Another task's output is sent as far as
+ * there is any when it ends: what it left in the background is not waited
+ * for. Before EXITED of task 1 what the workload wrote to disk is synced.
+ */
+
+/* What a workload may write before it has to wait for us. */
+#define PIPE_SIZE (256 << 10)
+
+#define STREAMS 3
+
+struct task {
+	struct task *next;
+	struct agent *agent;
+	uint32_t id, flags, ns_pid;
+	uint16_t rows, cols;
+	pid_t pid; /* -1: no process (any more) */
+	int pidfd, status_fd;
+	struct loop_watch *pid_watch, *status_watch;
+	struct stream *streams[STREAMS];
+	unsigned nstreams;
+	int wait_status;
+	uint64_t oom_before;
+	uint8_t fail_code; /* not 0: could not be started */
+	char *fail_text;
+	bool executed, exited, drained;
+	bool started_sent, end_sent;
+};
+
+static struct task *task_find(struct agent *a, uint32_t id)
+{
+	struct task *t;
+
+	for (t = a->tasks; t && t->id != id; t = t->next)
+		;
+	return t;
+}
+
+static void set_failed(struct task *t, int code, const char *text)
+{
+	if (t->fail_code)
+		return; /* the first reason counts */
+	t->fail_code = (uint8_t)code;
+	t->fail_text = xstrdup(text);
+}
+
+static void free_streams(struct task *t)
+{
+	for (unsigned i = 0; i < t->nstreams; i++)
+		stream_free(t->streams[i]);
+	t->nstreams = 0;
+}
+
+static void close_watched(struct loop_watch **w, int *fd)
+{
+	loop_del(*w);
+	*w = NULL;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void task_free(struct task *t)
+{
+	struct task **at = &t->agent->tasks;
+
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	free_streams(t);
+	close_watched(&t->status_watch, &t->status_fd);
+	close_watched(&t->pid_watch, &t->pidfd);
+	free(t->fail_text);
+	free(t);
+}
+
+/* How often the OOM killer has struck in the container. */
+static uint64_t oom_kills(const struct agent *a)
+{
+	own_str struct str text = STR_INIT;
+	const char *at;
+
+	if (a->cgroup < 0 || file_read(a->cgroup, "memory.events", PIPE_BUF, &text, NULL) < 0)
+		return 0;
+	at = strstr(text.s, "oom_kill ");
+	return at ? strtoull(at + strlen("oom_kill "), NULL, 10) : 0;
+}
+
+static void sync_mount(int mount)
+{
+	own_fd int fd = -1;
+
+	if (mount < 0)
+		return;
+	fd = openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || syncfs(fd) < 0)
+		agent_say("sync: %s", strerror(errno));
+}
+
+/* ---- what the host is told */
+
+static void send_failed(struct task *t)
+{
+	struct wire_failed m = { .task = t->id,
+				 .exit_code = t->fail_code,
+				 .message = t->fail_text };
+
+	wire_put_failed(&t->agent->out, &m);
+	t->end_sent = true;
+	free_streams(t);
+	serve_flush(t->agent);
+}
+
+static void send_started(struct task *t)
+{
+	struct wire_started m = { .task = t->id, .pid = t->ns_pid };
+
+	wire_put_started(&t->agent->out, &m);
+	t->started_sent = true;
+	serve_flush(t->agent);
+}
+
+static void send_exited(struct task *t)
+{
+	struct wire_exited m = { .task = t->id };
+
+	if (t->id == WIRE_TASK_MAIN) {
+		sync_mount(t->agent->host_fs);
+		if (t->agent->sync_root)
+			sync_mount(t->agent->root_fs);
+	}
+	if (WIFSIGNALED(t->wait_status)) {
+		m.signal = (uint8_t)WTERMSIG(t->wait_status);
+		m.code = (uint8_t)(128 + m.signal);
+	} else {
+		m.code = (uint8_t)WEXITSTATUS(t->wait_status);
+	}
+	m.oom = m.code == 128 + SIGKILL && oom_kills(t->agent) > t->oom_before;
+	wire_put_exited(&t->agent->out, &m);
+	t->end_sent = true;
+	serve_flush(t->agent);
+}
+
+/* ---- progress */
+
+static bool streams_open(struct task *t)
+{
+	for (unsigned i = 0; i < t->nstreams; i++) {
+		if (!stream_is_open(t->streams[i]))
+			return false;
+		if (stream_error(t->streams[i])) {
+			set_failed(t, EXIT_FAILED, "the host refused a stream");
+			if (!t->exited)
+				sys_pidfd_send_signal(t->pidfd, SIGKILL);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool output_sent(struct task *t)
+{
+	/* Once more after its end: the last words may have come after our last look. */
+	if (!t->drained && t->id != WIRE_TASK_MAIN)
+		for (unsigned i = 0; i < t->nstreams; i++)
+			stream_run_now(t->streams[i]);
+	t->drained = true;
+	for (unsigned i = 0; i < t->nstreams; i++)
+		if (!stream_is_sent(t->streams[i], t->id != WIRE_TASK_MAIN))
+			return false;
+	return true;
+}
+
+static bool streams_closed(const struct task *t)
+{
+	for (unsigned i = 0; i < t->nstreams; i++)
+		if (!stream_is_closed(t->streams[i]))
+			return false;
+	return true;
+}
+
+/* What a task left over in its pipes' other ends meets SIGPIPE from here on. */
+static void end_streams(struct task *t)
+{
+	for (unsigned i = 0; i < t->nstreams; i++)
+		stream_end(t->streams[i]);
+}
+
+void task_progress(struct task *t)
+{
+	if (!t->end_sent && t->fail_code)
+		send_failed(t);
+	if (!t->end_sent && !t->started_sent && t->executed && streams_open(t))
+		send_started(t);
+	if (!t->end_sent && t->fail_code) /* a stream was refused */
+		send_failed(t);
+	if (!t->end_sent && t->started_sent && t->exited && output_sent(t)) {
+		end_streams(t);
+		send_exited(t);
+	}
+	/* Task 1 stays known: nothing else can be started any more. */
+	if (t->end_sent && t->exited && t->id != WIRE_TASK_MAIN && streams_closed(t))
+		task_free(t);
+}
+
+static void on_stream(void *arg)
+{
+	task_progress(arg);
+}
+
+/* Reaps whatever ended; children that are no tasks are passed over. */
+static void on_exit_of_some(void *arg, uint32_t events)
+{
+	struct agent *a = ((struct task *)arg)->agent;
+	int status;
+	pid_t pid;
+
+	(void)events;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct task *t;
+
+		for (t = a->tasks; t && t->pid != pid; t = t->next)
+			;
+		if (t == NULL)
+			continue;
+		t->wait_status = status;
+		t->exited = true;
+		t->pid = -1;
+		loop_del(t->pid_watch);
+		t->pid_watch = NULL;
+		/* Its last note may wait still; without it the task was executed. */
+		if (t->status_watch == NULL)
+			task_progress(t);
+	}
+}
+
+static void take_terminal(struct task *t, int master)
+{
+	struct winsize size = { .ws_row = t->rows, .ws_col = t->cols };
+	struct err e = ERR_INIT;
+
+	if (t->nstreams != 1) {
+		close(master);
+		return;
+	}
+	if (size.ws_row || size.ws_col) /* it may have changed since */
+		ioctl(master, TIOCSWINSZ, &size);
+	if (stream_attach(t->streams[0], master, &e) < 0) {
+		set_failed(t, EXIT_FAILED, e.msg);
+		sys_pidfd_send_signal(t->pidfd, SIGKILL);
+	}
+}
+
+static void on_status(void *arg, uint32_t events)
+{
+	struct task *t = arg;
+	struct child_note n;
+	size_t nfds = 1;
+	int fd = -1;
+	ssize_t got = fd_recv(t->status_fd, &n, sizeof(n), &fd, &nfds);
+
+	(void)events;
+	if (got == (ssize_t)sizeof(n)) {
+		n.text[sizeof(n.text) - 1] = 0;
+		if (n.kind == CHILD_FAILED)
+			set_failed(t, (int)n.exit_code, n.text);
+		t->ns_pid = n.pid;
+		if (nfds)
+			take_terminal(t, fd);
+		if (n.kind == CHILD_READY)
+			return;
+	} else {
+		t->executed = true; /* or was killed on the way: then it has exited */
+	}
+	close_watched(&t->status_watch, &t->status_fd);
+	task_progress(t);
+}
+
+/* ---- starting */
+
+/* Both ends, the agent's first. */
+static int make_pipe(enum wire_stream which, int *ours, int *theirs, struct err *e)
+{
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_sys(e, "pipe");
+	fcntl(p[0], F_SETPIPE_SZ, PIPE_SIZE); /* better, not necessary */
+	*ours = which == WIRE_STDIN ? p[1] : p[0];
+	*theirs = which == WIRE_STDIN ? p[0] : p[1];
+	return 0;
+}
+
+static int add_stream(struct task *t, enum wire_stream which, int ours, struct err *e)
+{
+	struct stream *s = stream_new(t->agent->loop, t->id, which, ours, on_stream, t, e);
+
+	if (s == NULL)
+		return -EIO;
+	t->streams[t->nstreams++] = s;
+	return 0;
+}
+
+/* The task's pipes go to stdio, -1 where it has none. */
+static int make_streams(struct task *t, int stdio[3], struct err *e)
+{
+	static const enum wire_stream order[3] = { WIRE_STDIN, WIRE_STDOUT, WIRE_STDERR };
+	const bool wanted[3] = { t->flags & WIRE_TASK_STDIN, !(t->flags & WIRE_TASK_NO_STDOUT),
+				 !(t->flags & WIRE_TASK_NO_STDERR) };
+	int rc = 0;
+
+	if (t->flags & WIRE_TASK_TTY)
+		return add_stream(t, WIRE_TTY, -1, e);
+	for (int i = 0; rc == 0 && i < 3; i++) {
+		int ours = -1;
+
+		if (!wanted[i])
+			continue;
+		rc = make_pipe(order[i], &ours, &stdio[i], e);
+		if (rc == 0)
+			rc = add_stream(t, order[i], ours, e);
+	}
+	return rc;
+}
+
+/* Clones the process; returns in the agent only. */
+static int make_process(struct task *t, struct child *c, struct err *e)
+{
+	struct agent *a = t->agent;
+	uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC;
+	int err_code;
+
+	if (c->join >= 0) {
+		flags = 0;
+		if (setns(c->join, CLONE_NEWPID) < 0)
+			return err_sys(e, "container is not running");
+	}
+	t->pid = sys_clone(flags, &t->pidfd, a->cgroup);
+	if (t->pid == 0)
+		child_run(c);
+	err_code = errno;
+	if (c->join >= 0 && setns(a->self, CLONE_NEWPID) < 0)
+		agent_say("leave the container: %s", strerror(errno));
+	errno = err_code;
+	return t->pid < 0 ? err_sys(e, "clone") : 0;
+}
+
+static int launch(struct task *t, struct child *c, struct err *e)
+{
+	own_fd int theirs = -1;
+	int sock[2], rc;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+		return err_sys(e, "socketpair");
+	t->status_fd = sock[0];
+	theirs = sock[1];
+	c->status = theirs;
+	rc = make_process(t, c, e);
+	if (rc < 0)
+		return rc;
+	t->status_watch = loop_add(t->agent->loop, t->status_fd, EPOLLIN, on_status, t, e);
+	t->pid_watch = loop_add(t->agent->loop, t->pidfd, EPOLLIN, on_exit_of_some, t, e);
+	return t->status_watch && t->pid_watch ? 0 : -EIO;
+}
+
+static struct task *task_new(struct agent *a, const struct wire_task *w)
+{
+	struct task *t = xcalloc(1, sizeof(*t));
+
+	*t = (struct task){
+		.next = a->tasks,
+		.agent = a,
+		.id = w->id,
+		.flags = w->flags,
+		.rows = w->rows,
+		.cols = w->cols,
+		.pid = -1,
+		.pidfd = -1,
+		.status_fd = -1,
+		.oom_before = oom_kills(a),
+	};
+	a->tasks = t;
+	return t;
+}
+
+/* Tells of a task that never came into being. */
+static void refuse(struct agent *a, uint32_t id, const char *text)
+{
+	struct wire_failed m = { .task = id, .exit_code = EXIT_FAILED, .message = (char *)text };
+
+	wire_put_failed(&a->out, &m);
+	serve_flush(a);
+}
+
+void task_start(struct agent *a, const struct wire_task *w, const struct wire_boot *boot)
+{
+	struct task *main_task = task_find(a, WIRE_TASK_MAIN), *t;
+	struct child c = {
+		.agent = a, .task = w, .boot = boot, .join = -1, .stdio = { -1, -1, -1 }
+	};
+	struct err e = ERR_INIT;
+	int rc;
+
+	if (task_find(a, w->id)) {
+		refuse(a, w->id, "a task of this number runs already");
+		return;
+	}
+	if (boot == NULL) {
+		if (main_task == NULL || !main_task->started_sent || main_task->exited) {
+			refuse(a, w->id, "container is not running");
+			return;
+		}
+		c.join = main_task->pidfd;
+	}
+	t = task_new(a, w);
+	rc = make_streams(t, c.stdio, &e);
+	if (rc == 0)
+		rc = launch(t, &c, &e);
+	for (int i = 0; i < 3; i++)
+		if (c.stdio[i] >= 0)
+			close(c.stdio[i]);
+	if (rc < 0) {
+		set_failed(t, EXIT_FAILED, e.msg);
+		if (t->pid < 0)
+			t->exited = true;
+		else
+			sys_pidfd_send_signal(t->pidfd, SIGKILL);
+	}
+	task_progress(t);
+}
+
+/* ---- what the host asks of a task */
+
+void task_signal(struct agent *a, const struct wire_signal *m)
+{
+	struct task *t = task_find(a, m->task);
+
+	if (t && t->pidfd >= 0 && !t->exited)
+		sys_pidfd_send_signal(t->pidfd, (int)m->signal);
+}
+
+void task_resize(struct agent *a, const struct wire_resize *m)
+{
+	struct winsize size = { .ws_row = m->rows, .ws_col = m->cols };
+	struct task *t = task_find(a, m->task);
+	int master;
+
+	if (t == NULL || !(t->flags & WIRE_TASK_TTY))
+		return;
+	t->rows = m->rows;
+	t->cols = m->cols;
+	master = t->nstreams ? stream_local(t->streams[0]) : -1;
+	if (master >= 0)
+		ioctl(master, TIOCSWINSZ, &size);
+}
