@@ -22,6 +22,10 @@ bool vmm_call(struct vmm *v, void (*fn)(void *arg), void *arg)
 	struct vmm_call c = { .fn = fn, .arg = arg }, **at;
 	uint64_t one = 1;
 
+	if (pthread_equal(pthread_self(), v->loop_thread)) {
+		fn(arg);
+		return true;
+	}
 	pthread_mutex_lock(&v->lock);
 	if (v->stop) {
 		pthread_mutex_unlock(&v->lock);
@@ -185,6 +189,8 @@ static int assemble(struct vmm *v, const struct machine_spec *spec, struct err *
 	for (unsigned i = 0; rc == 0 && i < spec->ndevices; i++) {
 		rc = mmio_init(&v->devs[i], v, spec->devices[i], i, e);
 		v->ndevs++;
+		if (rc == 0)
+			rc = mmio_attach(&v->devs[i], e);
 	}
 	if (rc < 0)
 		return rc;
@@ -252,6 +258,7 @@ static struct machine *kvm_start(struct loop *l, const struct machine_spec *spec
 
 	v->m.ops = &machine_kvm;
 	v->loop = l;
+	v->loop_thread = pthread_self();
 	v->ended = ended;
 	v->ended_arg = arg;
 	v->kvm_fd = v->vm_fd = v->serial.fd = v->serial.irq_fd = v->call_fd = -1;

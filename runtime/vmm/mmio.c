@@ -319,47 +319,40 @@ static void broken(struct virtio_device *dev, const char *why)
 	needs_reset(dev->transport);
 }
 
-static int attach_queue(struct mmio_dev *d, unsigned index, struct err *e)
-{
-	struct kvm_ioeventfd kick = {
-		.datamatch = index,
-		.addr = VMM_VIRTIO_BASE + d->index * VMM_VIRTIO_STEP + VIRTIO_MMIO_QUEUE_NOTIFY,
-		.len = sizeof(uint32_t),
-		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
-	};
-
-	d->queues[index].q.kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (d->queues[index].q.kick_fd < 0)
-		return err_sys(e, "eventfd");
-	kick.fd = d->queues[index].q.kick_fd;
-	if (ioctl(d->vmm->vm_fd, KVM_IOEVENTFD, &kick) < 0)
-		return err_sys(e, "KVM_IOEVENTFD");
-	return 0;
-}
-
 int mmio_init(struct mmio_dev *d, struct vmm *vmm, struct virtio_device *dev, unsigned index,
 	      struct err *e)
 {
-	struct kvm_irqfd irq = { .gsi = VMM_VIRTIO_IRQ + index };
-
-	*d = (struct mmio_dev){ .vmm = vmm, .dev = dev, .index = index, .irq_fd = -1 };
+	*d = (struct mmio_dev){ .vmm = vmm, .dev = dev, .index = index };
 	pthread_mutex_init(&d->lock, NULL);
-	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
-		d->queues[i].q.kick_fd = -1;
 	dev->broken = broken;
 	dev->transport = d;
 	dev->ops->config_read(dev, 0, d->config, sizeof(d->config));
 	d->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (d->irq_fd < 0)
+	for (unsigned i = 0; i < dev->ops->num_queues; i++)
+		d->queues[i].q.kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (d->irq_fd < 0 || d->queues[dev->ops->num_queues - 1].q.kick_fd < 0)
 		return err_sys(e, "eventfd");
-	irq.fd = (uint32_t)d->irq_fd;
-	if (ioctl(vmm->vm_fd, KVM_IRQFD, &irq) < 0)
-		return err_sys(e, "KVM_IRQFD");
-	for (unsigned i = 0; i < dev->ops->num_queues; i++) {
-		int rc = attach_queue(d, i, e);
+	return 0;
+}
 
-		if (rc < 0)
-			return rc;
+int mmio_attach(struct mmio_dev *d, struct err *e)
+{
+	struct kvm_irqfd irq = { .fd = (uint32_t)d->irq_fd, .gsi = VMM_VIRTIO_IRQ + d->index };
+
+	if (ioctl(d->vmm->vm_fd, KVM_IRQFD, &irq) < 0)
+		return err_sys(e, "KVM_IRQFD");
+	for (unsigned i = 0; i < d->dev->ops->num_queues; i++) {
+		struct kvm_ioeventfd kick = {
+			.datamatch = i,
+			.addr = VMM_VIRTIO_BASE + d->index * VMM_VIRTIO_STEP +
+				VIRTIO_MMIO_QUEUE_NOTIFY,
+			.len = sizeof(uint32_t),
+			.fd = d->queues[i].q.kick_fd,
+			.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+		};
+
+		if (ioctl(d->vmm->vm_fd, KVM_IOEVENTFD, &kick) < 0)
+			return err_sys(e, "KVM_IOEVENTFD");
 	}
 	return 0;
 }

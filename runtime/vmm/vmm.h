@@ -73,6 +73,8 @@ struct mmio_dev {
 
 int mmio_init(struct mmio_dev *d, struct vmm *vmm, struct virtio_device *dev, unsigned index,
 	      struct err *e);
+/* Connects its interrupt and its queues' kicks to KVM. */
+int mmio_attach(struct mmio_dev *d, struct err *e);
 /* Stops the queues; on the loop's thread. */
 void mmio_free(struct mmio_dev *d);
 /* A register access of the guest's: offset below VMM_VIRTIO_STEP, any length; vcpu threads. */
@@ -111,6 +113,7 @@ enum vmm_end {
 struct vmm {
 	struct machine m;
 	struct loop *loop;
+	pthread_t loop_thread;
 	machine_end_fn *ended;
 	void *ended_arg;
 
@@ -142,7 +145,8 @@ struct vmm {
 };
 
 /*
- * Runs fn(arg) on the loop's thread and waits for it. False, without having
+ * Runs fn(arg) on the loop's thread and waits for it (at once, when called
+ * on that thread: tests drive registers without vcpus). False, without having
  * run it, when the VM is being ended.
  */
 struct vmm_call {
