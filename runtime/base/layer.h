@@ -27,17 +27,42 @@
  *    devices are empty files; a symlink that is not owned by 0:0 or has
  *    xattrs is a file holding its target. A symlink of 0:0 is a symlink.
  *  - A whiteout hides a name of the layers below: an empty file with type
- *    char-0-0 (overlayfs's convention for whiteouts).
+ *    char-0-0 (overlayfs's convention for whiteouts). Whiteouts may be hard
+ *    links of each other. A character device 0:0 of the guest's own (made by
+ *    an overlayfs inside the guest) is the same with one byte of content.
  *  - LAYER_XATTR_OPAQUE = "y" on a folder hides all the layers below have in it.
+ *  - LAYER_XATTR_IMPLIED = "y" on a folder: the layer has something in it, but says
+ *    nothing of the folder itself (its root, mostly). Its owner, mode, times and
+ *    xattrs are those of the topmost layer below that has it without this
+ *    mark; its own (0755, 0:0) count if there is none.
  *  - The guest's extended attributes are stored with LAYER_XATTR_PREFIX in
  *    front of their name ("user.zl.security.capability").
  *  - LAYER_XATTR_ORIGIN, in uppers only: the inode number the guest knows a
- *    copied-up file by, decimal.
+ *    copied-up file by, decimal. For a file that has several names in its
+ *    layer, ":N" follows: N of these still lie in layers (uncovered), and the
+ *    file is to be found by its number in the index (below). On the upper's
+ *    root it says that the root has been given its owner and mode.
+ *  - LAYER_XATTR_REDIRECT, on folders in uppers only: the absolute path, in
+ *    the tree the layers make without this upper, of the folder it merges
+ *    with, in place of the one of its own path: it was renamed. A folder that
+ *    has neither this nor LAYER_XATTR_OPAQUE merges with what its parent
+ *    folder's counterparts have under its name.
+ *
+ * Beside an upper U lies the folder U.work, which belongs to it:
+ *
+ *	tmp/	what is being made; of no value
+ *	orphan/	files without a name that were held open; of no value
+ *	index/	N: a further hard link of the copied-up file with origin N, where
+ *		that has several names in its layer: a file found in a layer
+ *		under one of these names is this file now. It does not count as
+ *		a link. N.lower: a symlink whose target is the decimal number of
+ *		names the file N, not copied up, still has, some being removed
  *
  * Names are bytes, as in the archive.
  */
 #define LAYER_XATTR_STAT   "user.containers.override_stat"
 #define LAYER_XATTR_OPAQUE "user.overlay.opaque"
+#define LAYER_XATTR_IMPLIED "user.containers.zl_implied"
 #define LAYER_XATTR_PREFIX "user.zl."
 #define LAYER_XATTR_ORIGIN "user.containers.zl_origin"
 
