@@ -52,7 +52,7 @@ char *xstrndup(const char *s, size_t n)
 
 char *xstrdup(const char *s)
 {
-	return xstrndup(s, SIZE_MAX);
+	return xstrndup(s, strlen(s));
 }
 
 char *xasprintf(const char *fmt, ...)
