@@ -460,7 +460,7 @@ static int on_progress(void *arg, curl_off_t dt, curl_off_t dn, curl_off_t ut, c
 	(void)dt, (void)dn, (void)ut, (void)un;
 	if (a->q->cancel == NULL || !atomic_load(a->q->cancel))
 		return 0;
-	err_set(&a->err, ECANCELED, "given up");
+	err_set(&a->err, ECANCELED, "interrupted");
 	return 1;
 }
 
@@ -736,6 +736,6 @@ int http_do(struct http *h, const struct http_request *q, struct http_response *
 		if (q->retry)
 			q->retry(q->arg, (unsigned)((ms + 999) / 1000), &why);
 		if (!pause_ms(ms, q->cancel))
-			return err_set(e, ECANCELED, "given up");
+			return err_set(e, ECANCELED, "interrupted");
 	}
 }

@@ -15,6 +15,10 @@
 /* The name of the image in the executable. */
 #define EMBEDDED_NAME REF_DOMAIN_DEFAULT "/library/hello:" REF_TAG_DEFAULT
 
+/* The flag of the image_pull that runs, and whether there is to be none any more. */
+static _Atomic(atomic_bool *) running;
+static atomic_bool cancelled;
+
 /* One image_pull. */
 struct errand {
 	struct store *s;
@@ -81,7 +85,7 @@ static int unpack_blobs(struct errand *x, struct store_image *i, struct err *e)
 	if (r < 0)
 		return r;
 	r = pull_layers(&pull, &i->size, e);
-	atomic_store(&x->cancel, false);
+	atomic_store(&x->cancel, atomic_load(&cancelled));
 	if (r == 0 && i->name && x->ref.domain && !x->ref.has_digest) {
 		free(i->name);
 		i->name = xstrdup(x->full);
@@ -230,7 +234,11 @@ static int remote_config(struct errand *x, struct remote *r, struct err *e)
 	return rc < 0 ? rc : check_platform(x, &r->c.platform, e);
 }
 
-/* Manifest, config and layers into the store, then the name: only now it is visible. */
+/*
+ * Layers, manifest and config into the store, then the name: only now it is
+ * visible. What is whole stays when the rest fails, for the next time, unless
+ * it is the disk that is full.
+ */
 static int keep(struct errand *x, struct remote *r, struct store_image *out, struct err *e)
 {
 	struct pull pull = { x->s, x->g, x->p, &r->m, &r->c, &x->cancel };
@@ -241,15 +249,18 @@ static int keep(struct errand *x, struct remote *r, struct store_image *out, str
 				     .media_type = xstrdup(r->m.media_type),
 				     .manifest_size = r->raw.bytes.len,
 				     .source = r->source };
-	rc = store_blob_put(x->s, r->raw.bytes.s, r->raw.bytes.len, &out->manifest, e);
+	rc = pull_layers(&pull, &out->size, e);
 	if (rc == 0)
 		rc = store_blob_put(x->s, r->config_text.s, r->config_text.len, &config, e);
 	if (rc == 0)
-		rc = pull_layers(&pull, &out->size, e);
-	if (rc < 0)
-		return rc;
-	entry_describe(out, &config, &r->c);
-	return store_image_add(x->s, out, e);
+		rc = store_blob_put(x->s, r->raw.bytes.s, r->raw.bytes.len, &out->manifest, e);
+	if (rc == 0) {
+		entry_describe(out, &config, &r->c);
+		rc = store_image_add(x->s, out, e);
+	}
+	if (rc == -ENOSPC || rc == -EDQUOT)
+		store_gc(x->s, NULL, NULL, NULL);
+	return rc;
 }
 
 /*
@@ -277,9 +288,11 @@ static struct image *fetch(struct errand *x, struct store_image *here, struct er
 	bool newer;
 	int rc;
 
-	progress_say(x->p, "%s: Pulling from %s",
-		     x->ref.has_digest ? strchr(x->full, '@') + 1 : x->ref.tag, x->ref.path);
 	rc = remote_manifest(x, &r, e);
+	if (rc == 0)
+		progress_say(x->p, "%s: Pulling from %s",
+			     x->ref.has_digest ? strchr(x->full, '@') + 1 : x->ref.tag,
+			     x->ref.path);
 	if (rc == 0)
 		rc = remote_config(x, &r, e);
 	if (rc == 0)
@@ -376,7 +389,7 @@ static struct image *resolve(struct errand *x, struct err *e)
 			return m;
 	}
 	if (policy == PULL_NEVER && x->ref.domain)
-		err_set(e, ENOENT, "image %s not found locally and --pull=never", x->shown);
+		err_set(e, ENOENT, "No such image: %s (and --pull=never)", x->shown);
 	if (only_here)
 		return NULL;
 	if (policy == PULL_MISSING && here == NULL)
@@ -405,6 +418,16 @@ static int errand_name(struct errand *x, const char *name, struct err *e)
 	return 0;
 }
 
+void image_cancel(void)
+{
+	atomic_bool *flag;
+
+	atomic_store(&cancelled, true);
+	flag = atomic_load(&running);
+	if (flag)
+		atomic_store(flag, true);
+}
+
 struct image *image_pull(struct store *s, const char *name, const struct pull_options *o,
 			 struct err *e)
 {
@@ -412,6 +435,8 @@ struct image *image_pull(struct store *s, const char *name, const struct pull_op
 	struct err err = ERR_INIT;
 	struct image *m = NULL;
 
+	atomic_store(&running, &x.cancel);
+	atomic_store(&x.cancel, atomic_load(&cancelled));
 	if (platform_parse(o->platform, &x.want, &err) == 0 && errand_name(&x, name, &err) == 0) {
 		x.p = progress_new(o->quiet ? -1 : o->progress_fd ? o->progress_fd : STDERR_FILENO);
 		m = resolve(&x, &err);
@@ -421,6 +446,7 @@ struct image *image_pull(struct store *s, const char *name, const struct pull_op
 		    !str_starts(err.msg, "pull access denied"))
 			err_wrap(&err, "cannot pull %s", x.shown);
 	}
+	atomic_store(&running, NULL);
 	registry_close(x.g);
 	ref_free(&x.ref);
 	free(x.full);

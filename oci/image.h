@@ -80,6 +80,12 @@ struct pull_options {
 struct image *image_pull(struct store *s, const char *name, const struct pull_options *o,
 			 struct err *e);
 
+/*
+ * For signal handlers: makes the image_pull that runs, and later ones, end soon with
+ * -ECANCELED, having cleaned up.
+ */
+void image_cancel(void);
+
 /* By name in any spelling, id or unambiguous id prefix (with or without sha256:). -ENOENT. */
 struct image *image_find(struct store *s, const char *name, struct err *e);
 

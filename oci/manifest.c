@@ -44,7 +44,7 @@ static struct js *parse_json(const void *p, size_t n, const char *what, struct e
 	while (i < n && strchr(" \t\r\n", s[i]) && s[i])
 		i++;
 	if (i < n && s[i] == '<') {
-		err_set(e, EPROTO, "an HTML page instead of %s", what);
+		err_set(e, EPROTO, "an HTML page (text/html) instead of %s", what);
 		return NULL;
 	}
 	j = js_parse(p, n, e);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "oci/unpack.h"
@@ -84,6 +85,8 @@ static ssize_t follow_read(void *arg, const void **buf, struct err *e)
 	ssize_t n;
 	bool whole;
 
+	if (atomic_load(j->crew->pull->cancel))
+		return err_set(e, ECANCELED, "interrupted");
 	pthread_mutex_lock(&f->lock);
 	while (f->failed.code == 0 && j->offset == f->avail && !f->whole)
 		pthread_cond_wait(&f->more, &f->lock);
@@ -164,12 +167,43 @@ static void follow_close(struct follow *f)
 
 /* ---- one layer ---- */
 
-static void on_wait(void *arg, const struct digest *d)
+/*
+ * Another zl makes the blob or layer: shows it, and pauses before the next
+ * look. (flock cannot wait with an end, and the user may want one.)
+ */
+static int wait_turn(struct job *j, struct err *e)
 {
-	struct job *j = arg;
+	struct timespec t = { 0, PULL_WAIT_MS * 1000000L };
 
-	(void)d;
 	progress_set(j->crew->pull->p, j->row, "Waiting for another zl that pulls it", 0, 0);
+	nanosleep(&t, NULL);
+	return atomic_load(j->crew->pull->cancel) ? err_set(e, ECANCELED, "interrupted") : 0;
+}
+
+static int begin_blob(struct job *j, struct err *e)
+{
+	const struct pull *pull = j->crew->pull;
+	int r;
+
+	if (pull->g == NULL && store_blob_has(pull->s, &j->d->digest, j->d->size))
+		return 1;
+	if (pull->g == NULL)
+		return err_set(e, ENOENT, "its blob is not in the store");
+	do {
+		r = store_blob_begin(pull->s, &j->d->digest, j->d->size, STORE_NOWAIT, NULL,
+				     &j->f.w, e);
+	} while (r == -EAGAIN && (r = wait_turn(j, e)) == 0);
+	return r;
+}
+
+static int begin_layer(struct job *j, struct err *e)
+{
+	int r;
+
+	do {
+		r = store_layer_begin(j->crew->pull->s, j->diff_id, STORE_NOWAIT, NULL, &j->lw, e);
+	} while (r == -EAGAIN && (r = wait_turn(j, e)) == 0);
+	return r;
 }
 
 static void on_retry(void *arg, unsigned seconds, const struct err *why)
@@ -212,6 +246,12 @@ static void *unpack_thread(void *arg)
 	return NULL;
 }
 
+/* Whether the part that came should be continued another time. */
+static bool worth_keeping(const struct blob_writer *w, int why)
+{
+	return blob_writer_have(w) >= PULL_PART_MIN && (http_unreachable(why) || why == -ECANCELED);
+}
+
 /* The blob from the registry into j->f, to its end. */
 static int fetch(struct job *j, struct err *e)
 {
@@ -232,8 +272,7 @@ static int fetch(struct job *j, struct err *e)
 		j->f.failed = (struct err){ ECANCELED, "given up" };
 		pthread_cond_signal(&j->f.more);
 		pthread_mutex_unlock(&j->f.lock);
-		/* What came so far is continued another time. */
-		blob_writer_abort(w, true);
+		blob_writer_abort(w, worth_keeping(w, r));
 		return r;
 	}
 	progress_set(pull->p, j->row, "Verifying Checksum", 0, 0);
@@ -271,7 +310,7 @@ static int fetch_and_unpack(struct job *j, struct err *e)
 	int r = pthread_create(&unpacker, NULL, unpack_thread, j);
 
 	if (r) {
-		blob_writer_abort(j->f.w, true);
+		blob_writer_abort(j->f.w, false);
 		layer_writer_abort(j->lw);
 		return err_set(e, r, "cannot start a thread: %s", strerror(r));
 	}
@@ -309,31 +348,22 @@ static int unpack_here(struct job *j, struct err *e)
 static int layer_try(struct job *j, struct err *e)
 {
 	const struct pull *pull = j->crew->pull;
-	struct store_wait wait = { on_wait, j };
-	struct blob_writer *w = NULL;
+	int here = begin_blob(j, e), r;
 	uint64_t part;
-	int r, here;
 
-	if (pull->g)
-		here = store_blob_begin(pull->s, &j->d->digest, j->d->size, 0, &wait, &w, e);
-	else
-		here = store_blob_has(pull->s, &j->d->digest, j->d->size) ? 1 : -ENOENT;
-	if (here < 0 && pull->g == NULL)
-		return err_set(e, ENOENT, "its blob is not in the store");
 	if (here < 0)
 		return here;
-	r = store_layer_begin(pull->s, j->diff_id, 0, &wait, &j->lw, e);
+	r = begin_layer(j, e);
 	if (r != 0) {
-		if (w)
-			blob_writer_abort(w, true);
+		if (j->f.w)
+			blob_writer_abort(j->f.w, r > 0);
 		if (r > 0 && !store_layer_has(pull->s, j->diff_id, &j->size))
 			return err_set(e, EIO, "it disappeared from the store");
 		return r < 0 ? r : 0;
 	}
 	if (here)
 		return unpack_here(j, e);
-	part = blob_writer_have(w);
-	j->f.w = w;
+	part = blob_writer_have(j->f.w);
 	r = fetch_and_unpack(j, e);
 	return r == -EBADMSG && part ? 1 : r;
 }
@@ -467,6 +497,9 @@ int pull_layers(const struct pull *pull, uint64_t *size, struct err *e)
 		*size += crew.jobs[i].size;
 	free(crew.jobs);
 	pthread_mutex_destroy(&crew.lock);
+	/* A signal may have come when nobody was looking. */
+	if (crew.err.code == 0 && atomic_load(pull->cancel))
+		err_set(&crew.err, ECANCELED, "interrupted");
 	if (crew.err.code && e)
 		*e = crew.err;
 	return -crew.err.code;

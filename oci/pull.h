@@ -13,6 +13,10 @@
 /* Layers worked on at once: as many as there are processors, within these. */
 #define PULL_WORKERS_MIN 3
 #define PULL_WORKERS_MAX 8
+/* Smallest part of a blob that an interrupted pull leaves for the next one to continue. */
+#define PULL_PART_MIN (UINT64_C(4) << 20)
+/* Between looks whether another zl is done with a layer. */
+#define PULL_WAIT_MS 50
 
 struct pull {
 	struct store *s;
