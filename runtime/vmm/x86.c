@@ -116,12 +116,13 @@ static int set_lapic(struct vcpu *c, struct err *e)
 
 static int set_msrs(struct vcpu *c)
 {
-	struct {
-		struct kvm_msrs h;
-		struct kvm_msr_entry e[1];
-	} m = { .h.nmsrs = 1, .e = { { .index = MSR_MISC_ENABLE, .data = MISC_FAST_STRING } } };
+	uint64_t room[(sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)) / sizeof(uint64_t)];
+	struct kvm_msrs *m = memset(room, 0, sizeof(room));
 
-	return ioctl(c->fd, KVM_SET_MSRS, &m); /* AMD has no such register: no error */
+	m->nmsrs = 1;
+	m->entries[0] =
+		(struct kvm_msr_entry){ .index = MSR_MISC_ENABLE, .data = MISC_FAST_STRING };
+	return ioctl(c->fd, KVM_SET_MSRS, m); /* AMD has no such register: no error */
 }
 
 /* PVH: 32-bit protected mode, flat segments, no paging, ebx = start info. */
