@@ -41,12 +41,13 @@ struct ahead {
 	bool stop;
 };
 
-struct ahead *ahead_new(unpack_read_fn *read, void *arg, const struct unpack_limits *limits)
+struct ahead *ahead_new(unpack_read_fn *read, void *arg, const struct unpack_limits *limits,
+			bool hash)
 {
 	struct ahead *a = xcalloc(1, sizeof(*a));
 
 	a->x = expand_new(read, arg, limits);
-	a->sum = digest_begin();
+	a->sum = hash ? digest_begin() : NULL;
 	pthread_mutex_init(&a->mutex, NULL);
 	pthread_cond_init(&a->more, NULL);
 	pthread_cond_init(&a->room, NULL);
@@ -59,7 +60,7 @@ static bool fill(struct ahead *a, struct block *b)
 	if (b->data == NULL)
 		b->data = xmalloc(BLOCK_BYTES);
 	b->len = expand_fill(a->x, b->data, BLOCK_BYTES, &a->err);
-	if (b->len > 0)
+	if (b->len > 0 && a->sum)
 		digest_add(a->sum, b->data, (size_t)b->len);
 	return b->len > 0;
 }
@@ -152,6 +153,8 @@ ssize_t ahead_next(struct ahead *a, const void **buf, struct err *e)
 
 void ahead_finish(struct ahead *a, struct unpack_result *res)
 {
+	if (a == NULL)
+		return;
 	if (a->threaded) {
 		pthread_mutex_lock(&a->mutex);
 		a->stop = true;
@@ -160,7 +163,8 @@ void ahead_finish(struct ahead *a, struct unpack_result *res)
 		pthread_join(a->thread, NULL);
 	}
 	if (res) {
-		digest_end(a->sum, &res->diff_id);
+		if (a->sum)
+			digest_end(a->sum, &res->diff_id);
 		res->packed = expand_packed(a->x);
 		res->bytes = expand_bytes(a->x);
 	}

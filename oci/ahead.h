@@ -2,6 +2,7 @@
 #ifndef ZL_OCI_AHEAD_H
 #define ZL_OCI_AHEAD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "oci/unpack.h"
@@ -13,12 +14,15 @@
  */
 struct ahead;
 
-struct ahead *ahead_new(unpack_read_fn *read, void *arg, const struct unpack_limits *limits);
+/* hash: whether the diff id is wanted. */
+struct ahead *ahead_new(unpack_read_fn *read, void *arg, const struct unpack_limits *limits,
+			bool hash);
 /* The next plain bytes, valid until the next call; 0 at the end. */
 ssize_t ahead_next(struct ahead *a, const void **buf, struct err *e);
 /*
  * Ends the thread, after a call of the reader's that it may be in, and frees
- * a. res (may be NULL, and is where not all was read) gets diff_id, packed and bytes.
+ * a. res (may be NULL, and is where not all was read) gets diff_id, packed and bytes. NULL is
+ * allowed.
  */
 void ahead_finish(struct ahead *a, struct unpack_result *res);
 

@@ -77,7 +77,7 @@ static mode_t read_umask(void)
 	return line ? (mode_t)strtoul(line + strlen("\nUmask:"), NULL, 8) & 0777 : 0777;
 }
 
-struct tree *tree_new(int rootfd, struct err *e)
+int tree_new(int rootfd, struct tree **out, struct err *e)
 {
 	struct tree *t = xcalloc(1, sizeof(*t));
 
@@ -86,11 +86,13 @@ struct tree *tree_new(int rootfd, struct err *e)
 	t->timesfd = -1;
 	t->umask = read_umask();
 	if (fchmod(rootfd, 0755) < 0 || fsetxattr(rootfd, LAYER_XATTR_IMPLIED, "y", 1, 0) < 0) {
-		err_sys(e, "set up the layer's folder");
+		int rc = err_sys(e, "set up the layer's folder");
+
 		tree_free(t);
-		return NULL;
+		return rc;
 	}
-	return t;
+	*out = t;
+	return 0;
 }
 
 void tree_free(struct tree *t)

@@ -43,7 +43,7 @@ struct tree_attr {
 
 /* rootfd: an empty folder's, kept by the caller. It becomes an implied folder until tree_dir(".").
  */
-struct tree *tree_new(int rootfd, struct err *e);
+int tree_new(int rootfd, struct tree **out, struct err *e);
 void tree_free(struct tree *t);
 
 int tree_dir(struct tree *t, const char *path, const struct tree_attr *a, struct err *e);

@@ -1,8 +1,6 @@
 /* unpack.c: a layer's archive, read by libarchive, becomes a tree; see unpack.h. */
 #include "oci/unpack.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "oci/ahead.h"
+#include "oci/tar_in.h"
 #include "oci/tree.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/own.h"
@@ -19,19 +17,10 @@
 /*
  * Theory of operation: the reader's packed bytes are unpacked and hashed by a
  * thread of their own (ahead.h), block by block, a few blocks ahead; here
- * libarchive takes the blocks apart, without copying them, and tree.h makes
- * the files. libarchive never sees packed bytes, so that every byte goes into
- * the diff id, also those after the archive's end mark.
- *
- * libarchive runs in the C locale and gives names back as the bytes that are in the
- * archive; it warns of those it cannot convert, which is no error here.
+ * libarchive (tar_in.h) takes the blocks apart, without copying them, and tree.h makes
+ * the files.
  */
 
-/*
- * Most bytes of headers in front of one entry: long names, xattrs, the map of
- * a sparse file, which libarchive keeps in memory.
- */
-#define HEADER_BYTES_MAX (8u << 20)
 /* Read at once from a descriptor. */
 #define FD_READ_BYTES (256 * 1024)
 
@@ -40,72 +29,12 @@
 #define WHITEOUT_OPAQUE	     ".wh..wh..opq"
 
 struct unpack {
-	struct ahead *in;
+	struct tar_in *in;
 	struct tree *tree;
-	struct archive *a;
 	uint64_t max_entries, max_bytes;
-	uint64_t header_bytes; /* taken since next_header was called */
-	bool in_header;
 	struct unpack_result *res;
-	struct err in_err; /* what the input said, while libarchive is in between */
-	int in_rc;
 	struct tree_xattr xattrs[UNPACK_XATTRS_MAX];
 };
-
-/* ---- input ---- */
-
-static la_ssize_t give_block(struct archive *a, void *arg, const void **buf)
-{
-	struct unpack *u = arg;
-	ssize_t n = ahead_next(u->in, buf, &u->in_err);
-
-	if (n < 0) {
-		u->in_rc = (int)n;
-		archive_set_error(a, (int)-n, "input");
-		return ARCHIVE_FATAL;
-	}
-	if (u->in_header) {
-		u->header_bytes += (uint64_t)n;
-		if (u->header_bytes > HEADER_BYTES_MAX) {
-			u->in_rc = err_set(&u->in_err, EFBIG,
-					   "an entry has more than %u bytes of headers",
-					   HEADER_BYTES_MAX);
-			archive_set_error(a, EFBIG, "headers");
-			return ARCHIVE_FATAL;
-		}
-	}
-	return n;
-}
-
-/* What libarchive (or what is below it) has said. */
-static int archive_failed(struct unpack *u, struct err *e)
-{
-	char shown[TREE_SHOW_MAX];
-	const char *text = archive_error_string(u->a);
-
-	if (u->in_rc < 0) {
-		if (e)
-			*e = u->in_err;
-		return u->in_rc;
-	}
-	return err_set(e, EBADMSG, "the tar archive is damaged: %s",
-		       tree_show(shown, text ? text : "unknown format"));
-}
-
-static int archive_start(struct unpack *u, struct err *e)
-{
-	u->a = archive_read_new();
-	if (u->a == NULL)
-		return err_set(e, ENOMEM, "no memory for reading an archive");
-	archive_read_support_format_tar(u->a);
-	archive_read_support_format_empty(u->a);
-	/* "._x" is a file like others. */
-	archive_read_set_format_option(u->a, "tar", "mac-ext", NULL);
-	u->in_header = true;
-	if (archive_read_open(u->a, u, NULL, give_block, NULL) < ARCHIVE_WARN)
-		return archive_failed(u, e);
-	return 0;
-}
 
 /* ---- entries ---- */
 
@@ -192,24 +121,17 @@ static int write_content(struct unpack *u, int fd, const char *path, int64_t siz
 		const void *buf;
 		int64_t off;
 		size_t n;
-		int rc = archive_read_data_block(u->a, &buf, &n, &off);
+		int rc = tar_in_data(u->in, &buf, &n, &off, e);
 
-		if (rc == ARCHIVE_EOF)
+		if (rc < 0)
+			return rc;
+		if (rc == 1)
 			break;
-		if (rc == ARCHIVE_RETRY)
-			continue;
-		if (rc < ARCHIVE_WARN)
-			return archive_failed(u, e);
-		if (off < 0 || off > size || n > (uint64_t)(size - off))
-			return bad_entry(path, "content beyond its size", e);
-		if (n == 0)
-			continue;
 		rc = write_at(fd, buf, n, off);
 		if (rc < 0)
 			return err_set(e, -rc, "write %s: %s", tree_show(shown, path),
 				       strerror(-rc));
-		if (off + (int64_t)n > end)
-			end = off + (int64_t)n;
+		end = off + (int64_t)n;
 	}
 	if (end < size && ftruncate(fd, size) < 0)
 		return err_sys(e, "write %s", tree_show(shown, path));
@@ -305,75 +227,39 @@ static int next_entry(struct unpack *u, struct err *e)
 {
 	own_free char *path = NULL;
 	struct archive_entry *ae;
-	int rc;
+	int rc = tar_in_next(u->in, &ae, e);
 
-	u->in_header = true;
-	u->header_bytes = 0;
-	rc = archive_read_next_header(u->a, &ae);
-	u->in_header = false;
-	if (rc == ARCHIVE_EOF)
-		return 1;
-	if (rc == ARCHIVE_RETRY)
-		return 0;
-	if (rc < ARCHIVE_WARN)
-		return archive_failed(u, e);
+	if (rc != 0)
+		return rc;
 	if (++u->res->entries > u->max_entries)
 		return err_set(e, EFBIG, "it has more than %llu entries",
 			       (unsigned long long)u->max_entries);
 	path = entry_path(ae);
 	if (path == NULL)
 		return err_set(e, EBADMSG, "the tar archive is damaged: an entry has no name");
-	rc = make_entry(u, ae, path, e);
-	if (rc < 0)
-		return rc;
-	/* What was not read (a whiteout's content, say) does not count as the next one's header. */
-	if (archive_read_data_skip(u->a) < ARCHIVE_WARN)
-		return archive_failed(u, e);
-	return 0;
-}
-
-/* What follows the archive's end mark is part of the diff id. */
-static int drain(struct unpack *u, struct err *e)
-{
-	const void *buf;
-	ssize_t n;
-
-	do {
-		n = ahead_next(u->in, &buf, e);
-	} while (n > 0);
-	return (int)n;
-}
-
-static int unpack_all(struct unpack *u, struct err *e)
-{
-	int rc = archive_start(u, e);
-
-	while (rc == 0)
-		rc = next_entry(u, e);
-	if (rc == 1)
-		rc = drain(u, e);
-	if (rc == 0)
-		rc = tree_finish(u->tree, e);
-	return rc;
+	return make_entry(u, ae, path, e);
 }
 
 int unpack_layer(int dirfd, unpack_read_fn *read, void *arg, const struct unpack_limits *limits,
 		 struct unpack_result *res, struct err *e)
 {
 	struct unpack *u = xcalloc(1, sizeof(*u));
-	int rc;
+	int rc = 0;
 
 	*res = (struct unpack_result){ 0 };
 	u->res = res;
 	u->max_entries = limits && limits->entries ? limits->entries : UNPACK_ENTRIES_MAX;
 	u->max_bytes = limits && limits->bytes ? limits->bytes : UNPACK_BYTES_MAX;
-	u->in = ahead_new(read, arg, limits);
-	u->tree = tree_new(dirfd, e);
-	rc = u->tree ? unpack_all(u, e) : (e ? -e->code : -EIO);
-	if (u->a)
-		archive_read_free(u->a);
+	rc = tree_new(dirfd, &u->tree, e);
+	if (rc == 0) {
+		u->in = tar_in_new(read, arg, limits, true);
+		while (rc == 0)
+			rc = next_entry(u, e);
+	}
+	if (rc == 1)
+		rc = tree_finish(u->tree, e);
+	tar_in_free(u->in, rc < 0 ? NULL : res);
 	tree_free(u->tree);
-	ahead_finish(u->in, rc < 0 ? NULL : res);
 	free(u);
 	return rc;
 }
