@@ -1,0 +1,144 @@
+/* tar_in.c: libarchive's tar reader on a leash; see tar_in.h. */
+#include "oci/tar_in.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "oci/ahead.h"
+#include "oci/tree.h"
+#include "runtime/base/str.h"
+
+struct tar_in {
+	struct ahead *in;
+	struct archive *a; /* NULL: not begun */
+	bool in_header;
+	uint64_t header_bytes; /* taken since the header was asked for */
+	int64_t size, end;     /* of the entry, and of its content so far */
+	struct err in_err;     /* what the input said, while libarchive is in between */
+	int in_rc;
+};
+
+struct tar_in *tar_in_new(unpack_read_fn *read, void *arg, const struct unpack_limits *limits,
+			  bool hash)
+{
+	struct tar_in *t = xcalloc(1, sizeof(*t));
+
+	t->in = ahead_new(read, arg, limits, hash);
+	return t;
+}
+
+void tar_in_free(struct tar_in *t, struct unpack_result *res)
+{
+	if (t == NULL)
+		return;
+	if (t->a)
+		archive_read_free(t->a);
+	ahead_finish(t->in, res);
+	free(t);
+}
+
+static la_ssize_t give_block(struct archive *a, void *arg, const void **buf)
+{
+	struct tar_in *t = arg;
+	ssize_t n = ahead_next(t->in, buf, &t->in_err);
+
+	if (n > 0 && t->in_header) {
+		t->header_bytes += (uint64_t)n;
+		if (t->header_bytes > TAR_HEADER_MAX)
+			n = err_set(&t->in_err, EFBIG, "an entry has more than %u bytes of headers",
+				    TAR_HEADER_MAX);
+	}
+	if (n < 0) {
+		t->in_rc = (int)n;
+		archive_set_error(a, (int)-n, "input");
+		return ARCHIVE_FATAL;
+	}
+	return n;
+}
+
+/* What libarchive (or what is below it) has said. */
+static int failed(struct tar_in *t, struct err *e)
+{
+	char shown[TREE_SHOW_MAX];
+	const char *text = archive_error_string(t->a);
+
+	if (t->in_rc < 0) {
+		if (e)
+			*e = t->in_err;
+		return t->in_rc;
+	}
+	return err_set(e, EBADMSG, "the tar archive is damaged: %s",
+		       tree_show(shown, text ? text : "unknown format"));
+}
+
+static int begin(struct tar_in *t, struct err *e)
+{
+	t->a = archive_read_new();
+	if (t->a == NULL)
+		return err_set(e, ENOMEM, "no memory for reading an archive");
+	archive_read_support_format_tar(t->a);
+	archive_read_support_format_empty(t->a);
+	/* "._x" is a file like others. */
+	archive_read_set_format_option(t->a, "tar", "mac-ext", NULL);
+	t->in_header = true;
+	if (archive_read_open(t->a, t, NULL, give_block, NULL) < ARCHIVE_WARN)
+		return failed(t, e);
+	return 0;
+}
+
+/* What follows the archive's end mark is part of the diff id. */
+static int drain(struct tar_in *t, struct err *e)
+{
+	const void *buf;
+	ssize_t n;
+
+	do {
+		n = ahead_next(t->in, &buf, e);
+	} while (n > 0);
+	return n < 0 ? (int)n : 1;
+}
+
+int tar_in_next(struct tar_in *t, struct archive_entry **ae, struct err *e)
+{
+	int rc;
+
+	if (t->a == NULL) {
+		rc = begin(t, e);
+		if (rc < 0)
+			return rc;
+	} else if (archive_read_data_skip(t->a) < ARCHIVE_WARN) {
+		/* Skipped here, so that it does not count as the next one's header. */
+		return failed(t, e);
+	}
+	t->in_header = true;
+	t->header_bytes = 0;
+	do {
+		rc = archive_read_next_header(t->a, ae);
+	} while (rc == ARCHIVE_RETRY);
+	t->in_header = false;
+	if (rc == ARCHIVE_EOF)
+		return drain(t, e);
+	if (rc < ARCHIVE_WARN)
+		return failed(t, e);
+	t->size = archive_entry_size(*ae);
+	t->end = 0;
+	return 0;
+}
+
+int tar_in_data(struct tar_in *t, const void **buf, size_t *n, int64_t *off, struct err *e)
+{
+	int rc;
+
+	do {
+		rc = archive_read_data_block(t->a, buf, n, off);
+	} while (rc == ARCHIVE_RETRY || (rc >= ARCHIVE_WARN && rc != ARCHIVE_EOF && *n == 0));
+	if (rc == ARCHIVE_EOF)
+		return 1;
+	if (rc < ARCHIVE_WARN)
+		return failed(t, e);
+	if (*off < t->end || *off > t->size || *n > (uint64_t)(t->size - *off))
+		return err_set(e, EBADMSG,
+			       "the tar archive is damaged: content beyond an entry's size");
+	t->end = *off + (int64_t)*n;
+	return 0;
+}
