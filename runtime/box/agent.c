@@ -170,10 +170,18 @@ static ssize_t no_pull(struct vsock_conn *c, void *arg, const struct iovec *iov,
 	return -EAGAIN;
 }
 
+static void hung_up(struct agent *a)
+{
+	if (a->muted)
+		return;
+	agent_mute(a);
+	a->ops->hung_up(a->arg);
+}
+
 static void control_eof(struct vsock_conn *c, void *arg)
 {
 	(void)c;
-	fail(arg, "the guest's agent hung up");
+	hung_up(arg);
 }
 
 static void control_closed(struct vsock_conn *c, void *arg)
@@ -182,7 +190,7 @@ static void control_closed(struct vsock_conn *c, void *arg)
 
 	(void)c;
 	a->control = NULL;
-	fail(a, "the guest's agent hung up");
+	hung_up(a);
 }
 
 static const struct vsock_conn_ops control_ops = {

@@ -9,7 +9,7 @@
 /*
  * The agent is the guest's and so is not trusted: everything it sends is
  * bounded, in order, and about tasks that exist, or `failed` is called, once,
- * and nothing after it.
+ * and nothing after it (but for the streams' callbacks). The same holds for `hung_up`.
  */
 struct agent;
 struct vsock_conn_ops;
@@ -21,8 +21,10 @@ struct agent_ops {
 	void (*exited)(void *arg, const struct wire_exited *m);
 	/* The stream of a task, or NULL if there is none such. */
 	struct io_stream *(*stream)(void *arg, const struct wire_open *m);
-	/* The agent broke the rules or hung up: a clause that says how. */
+	/* The agent broke the rules: a clause that says how. */
 	void (*failed)(void *arg, const char *why);
+	/* Its control connection is gone: with the VM, as a rule. */
+	void (*hung_up)(void *arg);
 };
 
 struct agent *agent_new(struct loop *l, const struct agent_ops *ops, void *arg);

@@ -46,7 +46,13 @@ struct ctl *ctl_new(struct loop *l, const struct ctl_ops *ops, void *arg)
 
 static void peer_close(struct ctl_peer *p)
 {
+	char waste[64];
+
 	loop_del(p->watch);
+	/* closed with a request unread, the peer would lose what it was told last */
+	shutdown(p->sock, SHUT_RD);
+	while (recv(p->sock, waste, sizeof(waste), MSG_DONTWAIT) > 0)
+		;
 	close(p->sock);
 	free(p);
 }

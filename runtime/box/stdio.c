@@ -92,6 +92,7 @@ void io_stream_free(struct io_stream *s)
 		return;
 	c = s->conn;
 	s->conn = NULL;
+	s->over = true; /* nobody is told any more */
 	if (c)
 		vsock_reset(c);
 	for (struct io_end *x = s->sinks; x; x = x->next)

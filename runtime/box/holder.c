@@ -1,0 +1,410 @@
+/* holder.c: the process that owns a container's VM, from fork to end; see holder.h. */
+#include "runtime/box/holder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
+#include "runtime/base/parse.h"
+#include "runtime/box/state.h"
+#include "vsock/codec.h"
+
+/* A VM that has not started its workload after so long never will; software emulation is slow. */
+#define BOOT_PATIENCE_NS (180ULL * 1000000000)
+/* Most descriptors the holder is started with. */
+#define KEEP_MAX 8
+
+/* --- the process */
+
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Closes all descriptors from 3 on but these. */
+static void close_others(int *keep, size_t n)
+{
+	unsigned from = 3;
+
+	qsort(keep, n, sizeof(*keep), by_number);
+	for (size_t i = 0; i < n; i++) {
+		if (keep[i] < (int)from)
+			continue;
+		if (keep[i] > (int)from)
+			syscall(SYS_close_range, from, (unsigned)keep[i] - 1, 0U);
+		from = (unsigned)keep[i] + 1;
+	}
+	syscall(SYS_close_range, from, ~0U, 0U);
+}
+
+static int keep_fd(int fd, int *keep, size_t *n)
+{
+	int mine = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (mine >= 0)
+		keep[(*n)++] = mine;
+	return mine;
+}
+
+/*
+ * A process of its own: no terminal, nothing of the starter's but what it
+ * handed over. Returns a descriptor of its stderr if that is to be used.
+ */
+static int become_holder(struct holder_start *s)
+{
+	int keep[KEEP_MAX], null, said = -1;
+	size_t n = 0;
+	struct rlimit files;
+
+	setsid();
+	if (chdir("/") < 0)
+		return -1;
+	s->sock = keep_fd(s->sock, keep, &n);
+	s->lock = keep_fd(s->lock, keep, &n);
+	if (s->bundle->lock >= 0)
+		keep[n++] = s->bundle->lock;
+	if (s->has_io) {
+		s->io.in = keep_fd(s->io.in, keep, &n);
+		s->io.out = keep_fd(s->io.out, keep, &n);
+		s->io.err = keep_fd(s->io.err, keep, &n);
+	}
+	if (log_debug_on)
+		said = keep_fd(STDERR_FILENO, keep, &n);
+	close_others(keep, n);
+	null = open("/dev/null", O_RDWR);
+	for (int fd = 0; fd <= 2 && null >= 0; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	prctl(PR_SET_NAME, "zl-holder");
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_TRIM_THRESHOLD, 128 << 10);
+	return said;
+}
+
+static void on_signal(void *arg, uint32_t events)
+{
+	struct holder *h = arg;
+	struct signalfd_siginfo si;
+	int sig = parse_signal(h->spec->stop_signal);
+
+	(void)events;
+	if (read(h->signal_fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	if (h->phase >= HOLDER_ENDED)
+		loop_stop(h->loop, 0); /* no more patience with slow readers */
+	else if (h->phase == HOLDER_BOOTING)
+		request_signal(h, SIGKILL);
+	else
+		request_stop(h, sig ? sig : SIGTERM, h->spec->stop_timeout);
+}
+
+static int watch_signals(struct holder *h, struct err *e)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	h->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (h->signal_fd < 0)
+		return err_sys(e, "signalfd");
+	h->signals = loop_add(h->loop, h->signal_fd, EPOLLIN, on_signal, h, e);
+	return h->signals ? 0 : -EIO;
+}
+
+/* --- phases */
+
+static void boot_too_long(void *arg)
+{
+	struct holder *h = arg;
+
+	h->watchdog = NULL;
+	holder_end(h, TASK_FAILED, BOX_CODE_FAILED,
+		   "the VM did not start its workload in time: see console.log in the "
+		   "container's folder");
+}
+
+void holder_alone(struct holder *h)
+{
+	log_to(h->log_fd);
+}
+
+void holder_started(struct holder *h)
+{
+	log_step("workload started");
+	h->phase = HOLDER_RUNNING;
+	loop_cancel(h->watchdog);
+	h->watchdog = NULL;
+	h->state.status = BOX_RUNNING;
+	h->state.started_ns = state_now();
+	state_write(h->dirfd, &h->state, NULL);
+	for (struct ctl_peer *p = ctl_next(h->ctl, NULL); p; p = ctl_next(h->ctl, p))
+		task_event(h->main, p);
+	for (unsigned i = 0; i < h->nwaiting; i++)
+		request_signal(h, h->waiting[i]);
+	h->nwaiting = 0;
+	agent_keep_time(h->agent);
+	malloc_trim(0);
+}
+
+void holder_end(struct holder *h, int how, int code, const char *message)
+{
+	if (h->phase >= HOLDER_ENDING)
+		return;
+	log_step("workload %s: %d%s%s", how == TASK_FAILED ? "not started" : "exited", code,
+		 message[0] ? ": " : "", message);
+	h->phase = HOLDER_ENDING;
+	agent_mute(h->agent);
+	loop_cancel(h->watchdog);
+	loop_cancel(h->stop_timer);
+	loop_cancel(h->doubt);
+	h->watchdog = h->stop_timer = h->doubt = NULL;
+	task_over(h->main, how, code, message);
+}
+
+/* What `ps` and `inspect` will say from now on. */
+static void write_end(struct holder *h)
+{
+	const struct task *t = h->main;
+
+	h->state.pid = 0;
+	h->state.exit_code = t->code;
+	state_set_error(&h->state, t->message);
+	h->state.finished_ns = state_now();
+	if (t->how == TASK_EXITED)
+		h->state.status = BOX_EXITED;
+	else
+		h->state.status = h->state.started_ns ? BOX_EXITED : BOX_CREATED;
+	state_write(h->dirfd, &h->state, NULL);
+}
+
+/* Tells the clients that have got all their output, and lets them go. */
+static void tell(struct holder *h)
+{
+	struct ctl_peer *p, *next;
+
+	for (p = ctl_next(h->ctl, NULL); p; p = next) {
+		next = ctl_next(h->ctl, p);
+		if (!task_written(h->main, p))
+			continue;
+		for (struct task *t = h->tasks; t; t = t->next) {
+			if (t->owner == p) {
+				t->over = true;
+				t->code = BOX_CODE_KILLED;
+				task_event(t, p);
+			}
+		}
+		task_event(h->main, p);
+		ctl_drop(p);
+	}
+}
+
+/* All that is to be seen of the container's end, then the slow part of it. */
+static void finish(struct holder *h)
+{
+	own_free char *sock = box_sock_path(h->dirs, h->spec->id);
+	own_fd int guard = -1;
+
+	h->phase = HOLDER_ENDED;
+	logfile_close(h->log);
+	h->log = NULL;
+	for (int i = 0; i < 4; i++) {
+		if (h->main->stream[i])
+			io_stream_log(h->main->stream[i], NULL, LOG_STDOUT);
+	}
+	if (h->spec->auto_remove)
+		guard = box_guard(h->dirs, LOCK_SH, NULL);
+	if (guard < 0 || box_vanish(h->dirs, h->spec->id, h->spec->name, NULL) < 0)
+		write_end(h);
+	ctl_close(h->ctl);
+	unlink(sock);
+	tell(h);
+	vm_free(h);
+	log_step("VM ended");
+	if (guard >= 0)
+		box_erase(h->dirs, h->spec->id, NULL);
+	close(h->lock);
+	h->lock = -1;
+}
+
+/* An exec that is over and whose client has everything. */
+static void tidy_tasks(struct holder *h)
+{
+	struct task *t, *next;
+
+	for (t = h->tasks; t; t = next) {
+		next = t->next;
+		if (t == h->main || !t->over || !t->settled)
+			continue;
+		if (t->owner && !task_written(t, t->owner))
+			continue;
+		if (t->owner)
+			task_event(t, t->owner);
+		task_free(t);
+	}
+}
+
+static void tidy(void *arg)
+{
+	struct holder *h = arg;
+
+	h->tidy = NULL;
+	if (h->phase == HOLDER_RUNNING)
+		tidy_tasks(h);
+	if (h->phase == HOLDER_ENDING && h->main->settled)
+		finish(h);
+	else if (h->phase == HOLDER_ENDED)
+		tell(h);
+	if (h->phase == HOLDER_ENDED && ctl_next(h->ctl, NULL) == NULL)
+		loop_stop(h->loop, 0);
+}
+
+void holder_check(struct holder *h)
+{
+	if (h->tidy == NULL)
+		h->tidy = loop_after(h->loop, 0, tidy, h);
+}
+
+/* --- start */
+
+static int open_log(struct holder *h, int said)
+{
+	h->log_fd = openat(h->dirfd, BOX_HOLDER_LOG,
+			   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	log_to(said >= 0 ? said : h->log_fd);
+	return 0;
+}
+
+static int open_control(struct holder *h, struct err *e)
+{
+	own_free char *path = box_sock_path(h->dirs, h->spec->id);
+	mode_t before = umask(077);
+	int sock = ctl_bind(path, e);
+
+	umask(before);
+	return sock < 0 ? sock : ctl_listen(h->ctl, sock, e);
+}
+
+static int make_main(struct holder *h, struct holder_start *s, struct err *e)
+{
+	struct box_spec *spec = h->spec;
+
+	h->main = task_new(h, WIRE_TASK_MAIN, spec->tty, spec->open_stdin);
+	h->next_task = WIRE_TASK_MAIN;
+	h->log = logfile_open(h->dirfd, e);
+	if (h->log == NULL)
+		return -EIO;
+	for (int i = WIRE_STDOUT; i < 4; i++) {
+		if (h->main->stream[i])
+			io_stream_log(h->main->stream[i], h->log,
+				      i == WIRE_STDERR ? LOG_STDERR : LOG_STDOUT);
+	}
+	if (h->main->stream[WIRE_STDIN])
+		io_stream_end_with_sources(h->main->stream[WIRE_STDIN],
+					   spec->attach & BOX_ATTACH_STDIN);
+	if (s->has_io) {
+		h->rows = s->io.rows;
+		h->cols = s->io.cols;
+		task_attach(h->main, &s->io, h->starter);
+	}
+	return 0;
+}
+
+static int start(struct holder *h, struct holder_start *s, int said, struct err *e)
+{
+	int rc;
+
+	h->dirfd = box_dir_open(h->dirs, h->spec->id);
+	if (h->dirfd < 0)
+		return err_set(e, -h->dirfd, "open container %s", h->spec->id);
+	open_log(h, said);
+	rc = watch_signals(h, e);
+	if (rc == 0)
+		rc = make_main(h, s, e);
+	if (rc < 0)
+		return rc;
+	h->state.status = BOX_CREATED;
+	h->state.pid = getpid();
+	h->state.exit_code = 0;
+	h->state.oom_killed = false;
+	state_set_error(&h->state, NULL);
+	rc = state_write(h->dirfd, &h->state, e);
+	if (rc == 0)
+		rc = open_control(h, e);
+	umask(0);
+	if (rc == 0)
+		rc = vm_start(h, e);
+	if (rc < 0)
+		return rc;
+	log_step("VM process up: %s, pid %d", machine_name(h->vm.machine),
+		 machine_pid(h->vm.machine));
+	h->watchdog = loop_after(h->loop, BOOT_PATIENCE_NS, boot_too_long, h);
+	return 0;
+}
+
+static void release(struct holder *h)
+{
+	ctl_free(h->ctl);
+	loop_cancel(h->tidy);
+	while (h->tasks)
+		task_free(h->tasks);
+	agent_free(h->agent);
+	loop_del(h->signals);
+	state_free(&h->state);
+	loop_free(h->loop);
+}
+
+void holder_run(struct holder_start *s)
+{
+	int said = become_holder(s);
+	struct err e = ERR_INIT;
+	struct holder h = {
+		.dirs = s->dirs,
+		.spec = &s->box->spec,
+		.state = s->box->state,
+		.bundle = s->bundle,
+		.lock = s->lock,
+		.dirfd = -1,
+		.signal_fd = -1,
+		.log_fd = -1,
+	};
+
+	s->box->state.error = NULL;
+	h.loop = loop_new(&e);
+	if (h.loop == NULL)
+		_exit(BOX_CODE_FAILED);
+	h.agent = agent_new(h.loop, &task_agent_ops, &h);
+	h.ctl = ctl_new(h.loop, &request_ops, &h);
+	h.starter = ctl_add(h.ctl, s->sock, &e);
+	if (start(&h, s, said, &e) < 0) {
+		if (h.main == NULL)
+			h.main = task_new(&h, WIRE_TASK_MAIN, false, false);
+		holder_end(&h, TASK_FAILED, BOX_CODE_FAILED, e.msg);
+	}
+	loop_run(h.loop);
+	release(&h);
+	_exit(0);
+}

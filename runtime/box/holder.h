@@ -1,0 +1,155 @@
+/* holder.h: the process that owns one container's VM; shared by its files. */
+#ifndef ZL_BOX_HOLDER_H
+#define ZL_BOX_HOLDER_H
+
+#include "runtime/base/loop.h"
+#include "runtime/box/agent.h"
+#include "runtime/box/box.h"
+#include "runtime/box/bundle.h"
+#include "runtime/box/ctl.h"
+#include "runtime/box/logfile.h"
+#include "runtime/box/stdio.h"
+#include "runtime/machine.h"
+#include "vsock/wire.h"
+
+/*
+ * Theory of operation.
+ *
+ * One thread around one loop; only the file systems' devices have threads of
+ * their own. A container's phases:
+ *
+ *	BOOTING	   the VM starts, the agent has not said STARTED. Signals wait.
+ *	RUNNING	   the workload runs
+ *	ENDING	   task 1 has ended, or the start failed, or the VM died: its
+ *		   last output is taken out of the devices
+ *	ENDED	   state.json tells (or the folder is gone), clients were told,
+ *		   the VM is being freed. What slow readers have not taken yet is
+ *		   in memory; the process stays until they have, or have left.
+ *
+ *	holder.c	the process and its phases
+ *	vm.c		file servers, devices, machine
+ *	boot.c		spec -> BOOT message
+ *	task.c		tasks, their streams, what the agent says about them
+ *	request.c	what clients ask for
+ *	launch.c	how it is started (in the starting zl)
+ *
+ * Nothing is freed under a callback's feet: ends are decided in callbacks and
+ * carried out by a timer of the loop's.
+ */
+#define HOLDER_SIGNALS_MAX 16
+#define HOLDER_TASKS_MAX   1024
+#define HOLDER_DEVICES_MAX 3
+
+enum holder_phase {
+	HOLDER_BOOTING,
+	HOLDER_RUNNING,
+	HOLDER_ENDING,
+	HOLDER_ENDED,
+};
+
+struct holder;
+
+struct task {
+	struct task *next;
+	struct holder *holder;
+	uint32_t id;
+	struct ctl_peer *owner; /* an exec's client, as long as it is there */
+	bool tty, started, over;
+	bool settled; /* over, and no stream will bring more */
+	int code;
+	char message[BOX_MESSAGE_MAX];
+	enum { TASK_EXITED, TASK_FAILED } how;
+	struct io_stream *stream[4]; /* by enum wire_stream; NULL: has none */
+	struct loop_timer *grace;
+};
+
+struct vm {
+	struct fuse *root_fs, *host_fs;
+	struct virtio_device *root_dev, *host_dev, *vsock;
+	struct machine *machine;
+};
+
+struct holder {
+	const struct box_dirs *dirs;
+	struct box_spec *spec;
+	struct box_state state;
+	int dirfd, lock;
+	const struct bundle *bundle;
+	enum holder_phase phase;
+	struct loop *loop;
+	struct loop_watch *signals;
+	int signal_fd;
+	struct ctl *ctl;
+	struct ctl_peer *starter; /* the client that is the foreground; NULL once gone */
+	struct logfile *log;
+	struct agent *agent;
+	struct vm vm;
+	struct task *tasks; /* task 1 is the last */
+	struct task *main;
+	uint32_t next_task;
+	unsigned ntasks;
+	unsigned short rows, cols;	 /* of task 1's terminal, until BOOT */
+	int waiting[HOLDER_SIGNALS_MAX]; /* signals that came before STARTED */
+	unsigned nwaiting;
+	bool killed; /* SIGKILL was asked for: an end of the VM is no surprise */
+	struct loop_timer *watchdog, *stop_timer, *doubt, *tidy;
+	int log_fd; /* holder.log */
+};
+
+/* --- holder.c */
+
+/* What launch.c hands over; the descriptors are the holder's from then on. */
+struct holder_start {
+	const struct box_dirs *dirs;
+	struct box *box;
+	const struct bundle *bundle;
+	int sock; /* the starting client's */
+	int lock;
+	bool has_io;
+	struct box_stdio io;
+};
+
+/* In the forked process. */
+void holder_run(struct holder_start *start) __attribute__((noreturn));
+
+/* Task 1 is over: code and message as docker's. From any callback; once. */
+void holder_end(struct holder *h, int how, int code, const char *message);
+/* Once more looks whether there is something left to wait for. */
+void holder_check(struct holder *h);
+/* The starting client has left: its stderr is no longer ours to write to. */
+void holder_alone(struct holder *h);
+/* STARTED of task 1. */
+void holder_started(struct holder *h);
+
+/* --- vm.c */
+int vm_start(struct holder *h, struct err *e);
+void vm_free(struct holder *h);
+
+/* --- boot.c */
+
+/* The whole BOOT frame. `mounts` of kind bind are shares "0", "1" ... of the second fs. */
+void boot_frame(struct str *out, const struct box_spec *spec, unsigned short rows,
+		unsigned short cols);
+/* The directory and the entry in it to share for a bind mount; entry is NULL for a folder. */
+int boot_bind_split(const char *source, char **dir, char **entry, struct err *e);
+
+/* --- task.c */
+extern const struct agent_ops task_agent_ops;
+struct task *task_new(struct holder *h, uint32_t id, bool tty, bool open_stdin);
+/* Takes the descriptors of io over, those it has no stream for too. */
+void task_attach(struct task *t, const struct box_stdio *io, struct ctl_peer *owner);
+void task_detach(struct task *t, struct ctl_peer *owner);
+bool task_written(const struct task *t, const struct ctl_peer *owner);
+struct task *task_find(struct holder *h, uint32_t id);
+/* It has ended: takes what its streams still hold, then holder_check. */
+void task_over(struct task *t, int how, int code, const char *message);
+void task_event(const struct task *t, struct ctl_peer *to);
+void task_free(struct task *t);
+
+/* --- request.c */
+extern const struct ctl_ops request_ops;
+/* To task 1, or kept until there is one. */
+void request_signal(struct holder *h, int sig);
+void request_stop(struct holder *h, int sig, int64_t timeout_s);
+
+#endif

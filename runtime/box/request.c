@@ -1,0 +1,280 @@
+/* request.c: what clients ask of a running container; see ctl.h. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/own.h"
+#include "runtime/box/holder.h"
+#include "runtime/box/state.h"
+#include "vsock/codec.h"
+
+/* A guest that does not react to SIGKILL for so long is ended with its VM. */
+#define KILL_PATIENCE_NS (10ULL * 1000000000)
+/* Longest stop timeout that is waited for; docker's are seconds. */
+#define STOP_MAX_S (365LL * 24 * 3600)
+
+static int send_signal(struct holder *h, uint32_t task, int sig)
+{
+	struct wire_signal m = { .task = task, .signal = (uint32_t)sig };
+	own_str struct str frame = STR_INIT;
+
+	wire_put_signal(&frame, &m);
+	return agent_send(h->agent, &frame);
+}
+
+static void impatient(void *arg)
+{
+	struct holder *h = arg;
+
+	h->stop_timer = NULL;
+	holder_end(h, h->main->started ? TASK_EXITED : TASK_FAILED, BOX_CODE_KILLED,
+		   "the VM did not react and was killed");
+}
+
+static void kill_now(struct holder *h)
+{
+	h->killed = true;
+	loop_cancel(h->stop_timer);
+	h->stop_timer = loop_after(h->loop, KILL_PATIENCE_NS, impatient, h);
+}
+
+void request_signal(struct holder *h, int sig)
+{
+	if (h->phase == HOLDER_BOOTING) {
+		if (sig == SIGKILL)
+			holder_end(h, TASK_FAILED, BOX_CODE_KILLED,
+				   "killed before the workload ran");
+		else if (h->nwaiting < HOLDER_SIGNALS_MAX)
+			h->waiting[h->nwaiting++] = sig;
+		return;
+	}
+	if (h->phase != HOLDER_RUNNING)
+		return;
+	if (sig == SIGKILL)
+		kill_now(h);
+	send_signal(h, WIRE_TASK_MAIN, sig);
+}
+
+static void stop_timeout(void *arg)
+{
+	struct holder *h = arg;
+
+	h->stop_timer = NULL;
+	request_signal(h, SIGKILL);
+}
+
+void request_stop(struct holder *h, int sig, int64_t timeout_s)
+{
+	request_signal(h, sig);
+	if (sig == SIGKILL || timeout_s < 0 || h->phase >= HOLDER_ENDING)
+		return;
+	if (timeout_s > STOP_MAX_S)
+		timeout_s = STOP_MAX_S;
+	loop_cancel(h->stop_timer);
+	h->stop_timer = loop_after(h->loop, (uint64_t)timeout_s * 1000000000, stop_timeout, h);
+}
+
+/* The descriptors as they came, in box_stdio's places; false if their number is wrong. */
+static bool sort_stdio(const struct ctl_msg *m, int *fds, size_t nfds, struct box_stdio *io)
+{
+	int *slot[3] = { &io->in, &io->out, &io->err };
+	size_t k = 0;
+
+	*io = (struct box_stdio){
+		.in = -1, .out = -1, .err = -1, .rows = m->rows, .cols = m->cols
+	};
+	for (unsigned i = 0; i < 3; i++) {
+		if (!(m->streams & (1U << i)))
+			continue;
+		if (k == nfds)
+			return false;
+		*slot[i] = fds[k++];
+	}
+	return k == nfds;
+}
+
+static void close_all(int *fds, size_t nfds)
+{
+	for (size_t i = 0; i < nfds; i++)
+		close(fds[i]);
+}
+
+static void attach(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m, int *fds,
+		   size_t nfds)
+{
+	struct box_stdio io;
+
+	if (!sort_stdio(m, fds, nfds, &io)) {
+		close_all(fds, nfds);
+		ctl_reply(p, -EPROTO, 0, "malformed request");
+		return;
+	}
+	task_attach(h->main, &io, p);
+	ctl_reply(p, 0, WIRE_TASK_MAIN, NULL);
+}
+
+static void task_signal(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m)
+{
+	struct task *t = task_find(h, m->task);
+
+	if (m->signal < 1 || m->signal > 64) {
+		ctl_reply(p, -EINVAL, 0, "invalid signal");
+		return;
+	}
+	if (t == NULL || t->over) {
+		ctl_reply(p, -ESRCH, 0, "the process has ended");
+		return;
+	}
+	if (t == h->main)
+		request_signal(h, (int)m->signal);
+	else
+		send_signal(h, t->id, (int)m->signal);
+	ctl_reply(p, 0, t->id, NULL);
+}
+
+static void resize(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m)
+{
+	struct wire_resize r = { .task = m->task, .rows = m->rows, .cols = m->cols };
+	struct task *t = task_find(h, m->task);
+	own_str struct str frame = STR_INIT;
+
+	if (t == NULL || !t->tty) {
+		ctl_reply(p, -EINVAL, 0, "it has no terminal");
+		return;
+	}
+	if (t == h->main) {
+		h->rows = m->rows;
+		h->cols = m->cols;
+	}
+	wire_put_resize(&frame, &r);
+	agent_send(h->agent, &frame); /* before BOOT: it will bring the size */
+	ctl_reply(p, 0, t->id, NULL);
+}
+
+static void stop(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m)
+{
+	if (m->signal < 1 || m->signal > 64) {
+		ctl_reply(p, -EINVAL, 0, "invalid signal");
+		return;
+	}
+	request_stop(h, (int)m->signal, m->timeout_s);
+	ctl_reply(p, 0, WIRE_TASK_MAIN, NULL);
+}
+
+/* The container's task with the exec's differences. */
+static void send_exec(struct holder *h, const struct task *t, const struct box_exec *x,
+		      const struct box_stdio *io)
+{
+	const struct box_spec *spec = h->spec;
+	own_str struct str frame = STR_INIT;
+	struct wire_task w = { .id = t->id, .rows = io->rows, .cols = io->cols };
+
+	w.flags = (x->tty ? WIRE_TASK_TTY : 0) | (x->open_stdin ? WIRE_TASK_STDIN : 0) |
+		  (x->privileged || spec->privileged ? WIRE_TASK_PRIVILEGED : 0);
+	w.caps = spec->caps;
+	strv_add_all(&w.argv, &x->argv);
+	strv_add_all(&w.env, &spec->env);
+	for (size_t i = 0; i < x->env.n; i++)
+		strv_env_set(&w.env, x->env.v[i]);
+	w.cwd = xstrdup(x->cwd ? x->cwd : spec->cwd);
+	w.user = xstrdup(x->user ? x->user : spec->user);
+	if (x->user == NULL)
+		strv_add_all(&w.groups, &spec->groups);
+	wire_put_exec(&frame, &w);
+	agent_send(h->agent, &frame);
+	wire_task_free(&w);
+}
+
+static void exec(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m, int *fds,
+		 size_t nfds)
+{
+	struct err e = ERR_INIT;
+	struct box_stdio io;
+	struct box_exec x;
+	struct task *t;
+
+	if (nfds < 1 || !sort_stdio(m, fds + 1, nfds - 1, &io) ||
+	    ctl_exec_read(fds[0], &x, &e) < 0) {
+		close_all(fds, nfds);
+		ctl_reply(p, -EPROTO, 0, "malformed request");
+		return;
+	}
+	close(fds[0]);
+	if (h->phase != HOLDER_RUNNING || h->ntasks >= HOLDER_TASKS_MAX) {
+		close_all(fds + 1, nfds - 1);
+		ctl_exec_free(&x);
+		if (h->phase != HOLDER_RUNNING)
+			ctl_reply(p, -ESRCH, 0, "the container is not running");
+		else
+			ctl_reply(p, -EAGAIN, 0, "too many processes were started by exec");
+		return;
+	}
+	t = task_new(h, ++h->next_task, x.tty, x.open_stdin);
+	t->owner = p;
+	task_attach(t, &io, p);
+	if (t->stream[WIRE_STDIN])
+		io_stream_end_with_sources(t->stream[WIRE_STDIN], true);
+	send_exec(h, t, &x, &io);
+	ctl_exec_free(&x);
+	ctl_reply(p, 0, t->id, NULL);
+}
+
+static void request(void *arg, struct ctl_peer *p, const struct ctl_msg *m, int *fds, size_t nfds)
+{
+	struct holder *h = arg;
+
+	if (h->phase >= HOLDER_ENDING && m->type != CTL_STOP) {
+		close_all(fds, nfds);
+		ctl_reply(p, -ESRCH, 0, "the container is not running");
+		return;
+	}
+	if (m->type == CTL_ATTACH) {
+		attach(h, p, m, fds, nfds);
+		return;
+	}
+	if (m->type == CTL_EXEC) {
+		exec(h, p, m, fds, nfds);
+		return;
+	}
+	close_all(fds, nfds);
+	if (m->type == CTL_SIGNAL)
+		task_signal(h, p, m);
+	else if (m->type == CTL_RESIZE)
+		resize(h, p, m);
+	else if (m->type == CTL_STOP)
+		stop(h, p, m);
+	else
+		ctl_reply(p, -EPROTO, 0, "the container's zl is of another version");
+}
+
+static void joined(void *arg, struct ctl_peer *p)
+{
+	struct holder *h = arg;
+
+	if (h->main->started)
+		task_event(h->main, p);
+}
+
+static void left(void *arg, struct ctl_peer *p)
+{
+	struct holder *h = arg;
+
+	for (struct task *t = h->tasks; t; t = t->next) {
+		task_detach(t, p);
+		if (t->owner == p)
+			t->owner = NULL;
+	}
+	if (h->starter == p) {
+		h->starter = NULL;
+		holder_alone(h);
+	}
+	holder_check(h);
+}
+
+const struct ctl_ops request_ops = {
+	.request = request,
+	.joined = joined,
+	.left = left,
+};

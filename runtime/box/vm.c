@@ -1,0 +1,219 @@
+/* vm.c: a container's VM: file servers, devices, machine. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
+#include "runtime/box/holder.h"
+#include "runtime/box/state.h"
+#include "runtime/fuse/fuse.h"
+#include "runtime/virtio/fs.h"
+#include "runtime/virtio/vsock.h"
+
+/* Without -m; docker has no limit, a VM needs one. */
+#define MEMORY_DEFAULT (1ULL << 30)
+#define CPUS_DEFAULT   2
+
+/* What a message about a dead VM shows of its console. */
+#define CONSOLE_TAIL_LINES 8
+#define CONSOLE_TAIL_MAX   1200
+
+static struct fuse *serve_root(const struct holder *h, struct err *e)
+{
+	own_free char *upper = xasprintf("%s/containers/%s/" BOX_UPPER, h->dirs->root, h->spec->id);
+	struct fuse_share root = {
+		.name = "root",
+		.layers = (const char *const *)h->spec->layers.v,
+		.nlayers = (unsigned)h->spec->layers.n,
+		.upper = upper,
+	};
+
+	return fuse_new(&root, 1, e);
+}
+
+/* One share for each bind mount, in their order. NULL without an error if there is none. */
+static struct fuse *serve_binds(const struct box_spec *spec, struct err *e)
+{
+	struct fuse_share *shares = xcalloc(spec->nmounts, sizeof(*shares));
+	own_strv struct strv texts = STRV_INIT;
+	struct fuse *f = NULL;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < spec->nmounts; i++) {
+		const struct box_mount *m = &spec->mounts[i];
+		char *dir, *entry;
+
+		if (m->kind != BOX_MOUNT_BIND)
+			continue;
+		if (boot_bind_split(m->source, &dir, &entry, e) < 0)
+			goto out;
+		shares[n].name = xasprintf("%u", n);
+		shares[n].path = dir;
+		shares[n].only = entry;
+		shares[n].read_only = m->read_only;
+		strv_take(&texts, (char *)(uintptr_t)shares[n].name);
+		strv_take(&texts, dir);
+		if (entry)
+			strv_take(&texts, entry);
+		n++;
+	}
+	if (n)
+		f = fuse_new(shares, n, e);
+out:
+	free(shares);
+	return f;
+}
+
+static bool has_binds(const struct box_spec *spec)
+{
+	for (unsigned i = 0; i < spec->nmounts; i++) {
+		if (spec->mounts[i].kind == BOX_MOUNT_BIND)
+			return true;
+	}
+	return false;
+}
+
+static int make_devices(struct holder *h, struct virtio_device **devices, unsigned *n,
+			struct err *e)
+{
+	struct vm *vm = &h->vm;
+
+	vm->root_fs = serve_root(h, e);
+	if (vm->root_fs == NULL)
+		return -EIO;
+	vm->root_dev = virtio_fs_new(h->loop, WIRE_FS_ROOT, vm->root_fs, e);
+	if (vm->root_dev == NULL)
+		return -EIO;
+	devices[(*n)++] = vm->root_dev;
+	if (has_binds(h->spec)) {
+		vm->host_fs = serve_binds(h->spec, e);
+		if (vm->host_fs == NULL)
+			return -EIO;
+		vm->host_dev = virtio_fs_new(h->loop, WIRE_FS_HOST, vm->host_fs, e);
+		if (vm->host_dev == NULL)
+			return -EIO;
+		devices[(*n)++] = vm->host_dev;
+	}
+	vm->vsock = virtio_vsock_new(h->loop, agent_accept, h->agent, e);
+	if (vm->vsock == NULL)
+		return -EIO;
+	devices[(*n)++] = vm->vsock;
+	return 0;
+}
+
+static unsigned host_cpus(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : (unsigned)n;
+}
+
+static unsigned cpus_of(const struct box_spec *spec)
+{
+	uint64_t want = spec->nano_cpus ? (spec->nano_cpus + 999999999) / 1000000000 : CPUS_DEFAULT;
+
+	return want > host_cpus() ? host_cpus() : (unsigned)want;
+}
+
+static uint64_t memory_of(const struct box_spec *spec)
+{
+	uint64_t want = spec->memory ? spec->memory : MEMORY_DEFAULT;
+
+	return want < MACHINE_MEM_MIN ? MACHINE_MEM_MIN : want;
+}
+
+static enum machine_kind kind_of(const struct box_spec *spec)
+{
+	if (strcmp(spec->machine, "kvm") == 0)
+		return MACHINE_KVM;
+	return strcmp(spec->machine, "qemu") == 0 ? MACHINE_QEMU : MACHINE_AUTO;
+}
+
+/* The last lines of what the guest's kernel and agent said, indented; "" if nothing. */
+static void console_tail(const struct holder *h, char *out, size_t size)
+{
+	own_fd int fd = openat(h->dirfd, BOX_CONSOLE_FILE, O_RDONLY | O_CLOEXEC);
+	char buf[CONSOLE_TAIL_MAX];
+	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	size_t used = 0;
+	ssize_t n, from;
+	int lines = 0;
+
+	out[0] = 0;
+	n = pread(fd, buf, sizeof(buf), end > (off_t)sizeof(buf) ? end - (off_t)sizeof(buf) : 0);
+	while (n > 0 && (buf[n - 1] == '\n' || buf[n - 1] == '\r' || buf[n - 1] == 0))
+		n--;
+	for (from = n; from > 0 && lines < CONSOLE_TAIL_LINES; from--)
+		lines += buf[from - 1] == '\n';
+	for (ssize_t i = from; i < n && used + 8 < size; i++) {
+		unsigned char c = (unsigned char)buf[i];
+
+		if (i == from || buf[i - 1] == '\n')
+			used += (size_t)snprintf(out + used, size - used, "\n  ");
+		if (c >= ' ' && c != 0x7f)
+			out[used++] = (char)c;
+		else if (c == '\t')
+			out[used++] = ' ';
+		out[used] = 0;
+	}
+}
+
+static void vm_ended(void *arg, const struct machine_end *end)
+{
+	struct holder *h = arg;
+	char tail[CONSOLE_TAIL_MAX + CONSOLE_TAIL_LINES * 4], message[BOX_MESSAGE_MAX];
+
+	if (h->killed) {
+		holder_end(h, TASK_EXITED, BOX_CODE_KILLED, "");
+		return;
+	}
+	console_tail(h, tail, sizeof(tail));
+	snprintf(message, sizeof(message), "the VM ended unexpectedly: %s%s%s", end->reason,
+		 tail[0] ? "; the last lines of its console:" : "", tail);
+	holder_end(h, h->main->started ? TASK_EXITED : TASK_FAILED, BOX_CODE_FAILED, message);
+}
+
+int vm_start(struct holder *h, struct err *e)
+{
+	own_free char *console =
+		xasprintf("%s/containers/%s/" BOX_CONSOLE_FILE, h->dirs->root, h->spec->id);
+	struct virtio_device *devices[HOLDER_DEVICES_MAX];
+	struct machine_spec spec = {
+		.kind = kind_of(h->spec),
+		.cpus = cpus_of(h->spec),
+		.mem = memory_of(h->spec),
+		.kernel = h->bundle->kernel,
+		.initrd = h->bundle->initrd,
+		.console = console,
+		.devices = devices,
+	};
+	int rc = make_devices(h, devices, &spec.ndevices, e);
+
+	if (rc < 0)
+		return e && e->code ? -e->code : rc;
+	h->vm.machine = machine_start(h->loop, &spec, vm_ended, h, e);
+	return h->vm.machine ? 0 : -EIO;
+}
+
+void vm_free(struct holder *h)
+{
+	struct vm *vm = &h->vm;
+
+	machine_free(vm->machine);
+	if (vm->vsock)
+		virtio_vsock_free(vm->vsock);
+	if (vm->host_dev)
+		virtio_fs_free(vm->host_dev);
+	if (vm->root_dev)
+		virtio_fs_free(vm->root_dev);
+	if (vm->host_fs)
+		fuse_free(vm->host_fs);
+	if (vm->root_fs)
+		fuse_free(vm->root_fs);
+	memset(vm, 0, sizeof(*vm));
+}
