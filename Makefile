@@ -126,7 +126,7 @@ deps:
 demo:
 	@.ci/deps build
 	@$(MAKE) --no-print-directory build/zl
-	@echo '$$ build/zl run --rm hello' && build/zl --debug run --rm hello
+	@.ci/demo build/zl
 install: $(ZL)
 	install -D -m 755 $(ZL) $(DESTDIR)$(PREFIX)/bin/zl
 	for f in $(MAN); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/man/$$f || exit; done
