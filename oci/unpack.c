@@ -21,9 +21,6 @@
  * the files.
  */
 
-/* Read at once from a descriptor. */
-#define FD_READ_BYTES (256 * 1024)
-
 #define WHITEOUT_PREFIX	     ".wh."
 #define WHITEOUT_META_PREFIX ".wh..wh."
 #define WHITEOUT_OPAQUE	     ".wh..wh..opq"
@@ -266,18 +263,13 @@ int unpack_layer(int dirfd, unpack_read_fn *read, void *arg, const struct unpack
 
 /* ---- from a descriptor ---- */
 
-struct fd_reader {
-	int fd;
-	char *buf;
-};
-
-static ssize_t read_fd(void *arg, const void **buf, struct err *e)
+ssize_t unpack_read_fd(void *arg, const void **buf, struct err *e)
 {
-	struct fd_reader *r = arg;
+	struct unpack_fd *r = arg;
 	ssize_t n;
 
 	do {
-		n = read(r->fd, r->buf, FD_READ_BYTES);
+		n = read(r->fd, r->buf, UNPACK_FD_BYTES);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return err_sys(e, "read");
@@ -288,11 +280,11 @@ static ssize_t read_fd(void *arg, const void **buf, struct err *e)
 int unpack_layer_fd(int dirfd, int fd, const struct unpack_limits *limits,
 		    struct unpack_result *res, struct err *e)
 {
-	struct fd_reader r = { fd, xmalloc(FD_READ_BYTES) };
+	struct unpack_fd r = { fd, xmalloc(UNPACK_FD_BYTES) };
 	int rc;
 
 	posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	rc = unpack_layer(dirfd, read_fd, &r, limits, res, e);
+	rc = unpack_layer(dirfd, unpack_read_fd, &r, limits, res, e);
 	free(r.buf);
 	return rc;
 }

@@ -50,7 +50,15 @@ struct unpack_result {
 int unpack_layer(int dirfd, unpack_read_fn *read, void *arg, const struct unpack_limits *limits,
 		 struct unpack_result *res, struct err *e);
 
-/* The same from a descriptor. */
+/* An unpack_read_fn for a descriptor; arg is a struct unpack_fd. */
+struct unpack_fd {
+	int fd;
+	char *buf; /* UNPACK_FD_BYTES */
+};
+#define UNPACK_FD_BYTES (256 * 1024)
+ssize_t unpack_read_fd(void *arg, const void **buf, struct err *e);
+
+/* unpack_layer from a descriptor. */
 int unpack_layer_fd(int dirfd, int fd, const struct unpack_limits *limits,
 		    struct unpack_result *res, struct err *e);
 
