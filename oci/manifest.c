@@ -214,7 +214,7 @@ int manifest_parse(const void *p, size_t n, const char *content_type, struct man
 	if (n > MANIFEST_BYTES_MAX)
 		return err_set(e, EFBIG, "the manifest is larger than %u bytes",
 			       MANIFEST_BYTES_MAX);
-	j = parse_json(p, n, "a manifest", e);
+	j = parse_json(p, n, "the manifest", e);
 	if (j == NULL)
 		return -EPROTO;
 	out->media_type = sniff(j, content_type, e);
