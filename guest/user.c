@@ -212,9 +212,11 @@ static int resolve(const char *spec, const struct strv *more, const struct str *
 		rc = find_group(garg, group, &u->gid, e);
 		if (rc < 0)
 			return rc;
-	} else if (name.n) {
-		add_groups_of(u, name, group);
 	}
+	/* Its own group too, or a setgid program could shed it where it denies access. */
+	add_group(u, u->gid);
+	if (*garg == 0 && name.n)
+		add_groups_of(u, name, group);
 	for (size_t i = 0; i < more->n; i++) {
 		rc = find_group(more->v[i], group, &gid, e);
 		if (rc < 0)

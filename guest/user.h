@@ -15,7 +15,7 @@
 
 struct user {
 	uint32_t uid, gid;
-	uint32_t *groups; /* supplementary */
+	uint32_t *groups; /* supplementary, gid first */
 	size_t ngroups;
 	char *home; /* "/" where /etc/passwd has none */
 };
