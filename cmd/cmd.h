@@ -21,8 +21,8 @@ struct command;
 
 /* One run of the program. */
 struct zl {
-	struct box_dirs dirs; /* kernel and initrd: only after zl_bundle */
-	struct store *store;  /* only after zl_store */
+	struct box_dirs dirs;
+	struct store *store; /* only after zl_store */
 	const struct command *cmd;
 	char name[64]; /* the command as it was typed: "ps", "container ls" */
 };
@@ -87,12 +87,11 @@ struct global_flags {
 	bool debug, version;
 };
 
-/* dirs.c: where zl's things lie; makes the folders unless the command is CMD_PURE. */
+/* dirs.c: where zl's things lie; with `make` the folders are there afterwards. */
 int zl_dirs(struct zl *z, const char *root, bool make, struct err *e);
+void zl_free(struct zl *z);
 /* Opens the image store, once. */
 int zl_store(struct zl *z, struct err *e);
-/* Makes sure kernel and initramfs are unpacked below the root, once. */
-int zl_bundle(struct zl *z, struct err *e);
 /* The home folder of the caller, or NULL; owned. */
 char *home_folder(void);
 

@@ -211,28 +211,3 @@ int flags_env(const struct strv *files, const struct strv *env, struct strv *out
 	}
 	return 0;
 }
-
-int detach_keys_parse(const char *text, unsigned char *keys, unsigned max, unsigned *n,
-		      struct err *e)
-{
-	own_strv struct strv parts = STRV_INIT;
-
-	*n = 0;
-	strv_split(&parts, text, ',');
-	for (size_t i = 0; i < parts.n; i++) {
-		const char *key = parts.v[i];
-		int c = -1;
-
-		if (strlen(key) == 1)
-			c = (unsigned char)*key;
-		else if (str_starts(key, "ctrl-") && strlen(key) == 6 &&
-			 ((key[5] >= '@' && key[5] <= '_') || (key[5] >= 'a' && key[5] <= 'z')))
-			c = key[5] & 0x1f;
-		if (c < 0 || *n == max)
-			return err_set(e, EINVAL, "invalid detach keys (%s): %s", text,
-				       c < 0 ? "each is one character or ctrl- and a character"
-					     : "too many of them");
-		keys[(*n)++] = (unsigned char)c;
-	}
-	return 0;
-}

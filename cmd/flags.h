@@ -35,8 +35,4 @@ int flags_env(const struct strv *files, const struct strv *env, struct strv *out
  */
 int env_file_parse(const char *text, size_t len, char *const *own, struct strv *out, struct err *e);
 
-/* --detach-keys: "ctrl-p,ctrl-q", "a,ctrl-[": the bytes that detach, at most max. */
-int detach_keys_parse(const char *text, unsigned char *keys, unsigned max, unsigned *n,
-		      struct err *e);
-
 #endif

@@ -43,11 +43,14 @@ static void fill_standard_fds(void)
 		close(fd);
 }
 
-/* A mistake in the command line: docker answers with its sentence and where to read on. */
+/* A mistake in the command line: what it is, and where to read on. */
 static int usage_error(const struct err *e, const char *name, int code)
 {
-	complain(e);
-	fprintf(stderr, "See 'zl %s%s--help'.\n", name, *name ? " " : "");
+	size_t n = strlen(e->msg);
+
+	fflush(stdout);
+	fprintf(stderr, "zl: %s%s See 'zl %s%s--help'.\n", e->msg,
+		n && e->msg[n - 1] == '?' ? "" : ".", name, *name ? " " : "");
 	return code;
 }
 
@@ -114,7 +117,7 @@ static int run_command(struct zl *z, const struct global_flags *g, int argc, cha
 	if (rc < 0)
 		rc = c->failure ? c->failure : 1;
 	opt_free(c->opts, flags);
-	store_close(z->store);
+	zl_free(z);
 	return rc;
 }
 

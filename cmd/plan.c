@@ -27,7 +27,7 @@ static void set_text(char **field, const char *value)
 /* The config part of an image's config. */
 static const struct js *config_of(const struct image *i)
 {
-	return js_get(i->config, "config");
+	return i ? js_get(i->config, "config") : NULL;
 }
 
 /*
@@ -50,7 +50,7 @@ static int plan_argv(struct box_spec *s, const struct plan_input *in, struct err
 	}
 	strv_add_all(&s->argv, &s->entrypoint);
 	strv_add_all(&s->argv, &s->cmd);
-	if (s->argv.n == 0)
+	if (s->argv.n == 0 && in->image)
 		return err_set(e, EINVAL, "no command specified");
 	return 0;
 }
@@ -262,11 +262,12 @@ static void plan_simple(struct box_spec *s, const struct plan_input *in)
 		f->user && *f->user ? f->user : js_text(js_get(config_of(in->image), "User"));
 
 	set_text(&s->image, in->image_name);
-	set_text(&s->image_id, in->image->id);
+	set_text(&s->image_id, in->image ? in->image->id : "");
 	set_text(&s->user, user);
 	set_text(&s->machine, f->machine);
 	set_text(&s->platform, f->platform);
-	strv_add_all(&s->layers, &in->image->layers);
+	if (in->image)
+		strv_add_all(&s->layers, &in->image->layers);
 	strv_add_all(&s->groups, &f->group_add);
 	s->tty = f->tty;
 	s->open_stdin = f->interactive;
@@ -277,7 +278,8 @@ static void plan_simple(struct box_spec *s, const struct plan_input *in)
 	s->detached = f->detach;
 }
 
-int plan_check(const struct run_flags *f, struct err *e)
+/* What makes no sense whatever the image is. */
+static int plan_flags(const struct run_flags *f, struct err *e)
 {
 	if (f->detach && f->attach.n)
 		return err_set(e, EINVAL,
@@ -302,7 +304,7 @@ int plan_check(const struct run_flags *f, struct err *e)
 int plan_make(struct box_spec *s, const struct plan_input *in, struct err *e)
 {
 	const struct run_flags *f = in->flags;
-	int rc = plan_check(f, e);
+	int rc = plan_flags(f, e);
 
 	if (rc < 0)
 		return rc;

@@ -22,15 +22,12 @@ struct plan_input {
 	const struct strv *env;		/* as flags_env made it */
 	const struct operands *command; /* what follows the image; n may be 0 */
 	const char *image_name;		/* as typed */
-	const struct image *image;
+	const struct image *image;	/* NULL: only check what the user wrote, before a pull */
 	struct plan_host host;
 };
 
 /* Fills a spec made by box_spec_init. */
 int plan_make(struct box_spec *s, const struct plan_input *in, struct err *e);
-
-/* Whether flags make sense together; before anything is pulled. */
-int plan_check(const struct run_flags *f, struct err *e);
 
 /* plan_mount.c */
 int plan_volume(struct box_spec *s, const char *text, const struct plan_host *h, struct err *e);

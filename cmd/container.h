@@ -1,0 +1,36 @@
+/* container.h: what commands on containers share. */
+#ifndef ZL_CMD_CONTAINER_H
+#define ZL_CMD_CONTAINER_H
+
+#include <stdbool.h>
+
+#include "cmd/cmd.h"
+#include "cmd/flags.h"
+
+/* As many digits of an id as docker shows. */
+#define SHORT_ID_LEN 12
+
+/* ops: the image, then the command. NULL with the error. */
+struct box *container_make(struct zl *z, const struct run_flags *f, const struct operands *ops,
+			   struct err *e);
+
+/* Says on stderr that there will be no hardware virtualisation, and why. */
+void note_emulation(const char *machine, bool quiet);
+/* The machine a container would run on: its own choice, ZL_MACHINE, or what is there. */
+int machine_wanted(const char *machine);
+
+int pull_policy_parse(const char *text, enum pull_policy *p, struct err *e);
+
+/* Starts b with nothing attached. The exit code is 0, or docker's 125 to 127 with e set. */
+int container_start_detached(struct zl *z, struct box *b, struct err *e);
+/*
+ * Follows a started or joined task to its end; the exit code. A holder that let us go is
+ * looked after: why, and whether the container still runs.
+ */
+struct follow;
+int container_follow(struct zl *z, const struct box *b, struct follow *f, struct box_client *c,
+		     struct err *e);
+/* Starts b in the foreground; the streams are f's. */
+int container_start_attached(struct zl *z, struct box *b, struct follow *f, struct err *e);
+
+#endif

@@ -1,0 +1,167 @@
+/* inspect.c: zl inspect, zl container inspect, zl image inspect. */
+#include "cmd/inspect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "cmd/show.h"
+#include "runtime/base/own.h"
+
+struct inspect_flags {
+	const char *format, *type;
+};
+
+#define AT(member) offsetof(struct inspect_flags, member)
+#define FORMAT_ROW                                                                      \
+	{                                                                               \
+		OPT_TEXT, 'f', "format", "string", AT(format), NULL, "json|{{json .}}", \
+			"Format output: 'json' or a Go template"                        \
+	}
+
+static const struct opt inspect_opts[] = {
+	FORMAT_ROW,
+	{ OPT_TEXT, 0, "type", "string", AT(type), NULL, "container|image",
+	  "Only inspect objects of the given type" },
+	{ .kind = OPT_END },
+};
+
+static const struct opt typed_opts[] = {
+	FORMAT_ROW,
+	{ .kind = OPT_END },
+};
+
+/* What one call looks at. */
+struct looking {
+	struct zl *z;
+	bool boxes, images;
+	struct image_list all; /* read when the first image turns up */
+	struct js *found;
+};
+
+/* 1: found; 0: no such container. */
+static int look_for_box(struct looking *l, const char *who, struct err *e)
+{
+	own_box struct box *b = box_find(&l->z->dirs, who, e);
+
+	if (b)
+		js_push(l->found, inspect_box(b));
+	else if (e->code != ENOENT)
+		return -1;
+	return b != NULL;
+}
+
+static int look_for_image(struct looking *l, const char *who, struct err *e)
+{
+	own_image struct image *i = NULL;
+
+	if (zl_store(l->z, e) < 0)
+		return -1;
+	i = image_find(l->z->store, who, e);
+	if (i == NULL)
+		return e->code == ENOENT ? 0 : -1;
+	if (l->all.v == NULL && image_list(l->z->store, &l->all, e) < 0)
+		return -1;
+	js_push(l->found, inspect_image(i, &l->all));
+	return 1;
+}
+
+static int look_for(struct looking *l, const char *who, struct err *e)
+{
+	int rc = l->boxes ? look_for_box(l, who, e) : 0;
+
+	if (rc == 0 && l->images)
+		rc = look_for_image(l, who, e);
+	if (rc)
+		return rc < 0 ? rc : 0;
+	return err_set(e, ENOENT, "No such %s: %s",
+		       !l->images  ? "container"
+		       : !l->boxes ? "image"
+				   : "object",
+		       who);
+}
+
+/* docker prints what it found, and complains about the rest afterwards. */
+static int inspect_all(struct zl *z, const struct operands *ops, const char *format, bool boxes,
+		       bool images, struct err *e)
+{
+	own_js struct js *found = js_array();
+	own_str struct str complaints = STR_INIT;
+	struct looking l = { .z = z, .boxes = boxes, .images = images, .found = found };
+	int rc;
+
+	for (int i = 0; i < ops->n; i++) {
+		struct err one = ERR_INIT;
+
+		if (look_for(&l, ops->v[i], &one) < 0)
+			str_addf(&complaints, "zl: %s\n", one.msg);
+	}
+	image_list_free(&l.all);
+	rc = print_inspected(found, format, e);
+	fflush(stdout);
+	if (complaints.len)
+		fputs(complaints.s, stderr);
+	return rc < 0 ? rc : complaints.len > 0;
+}
+
+static int run_inspect(struct zl *z, void *flags, const struct operands *ops, struct err *e)
+{
+	const struct inspect_flags *f = flags;
+	bool boxes = true, images = true;
+
+	if (f->type && *f->type) {
+		boxes = strcmp(f->type, "container") == 0;
+		images = strcmp(f->type, "image") == 0;
+		if (!boxes && !images)
+			return err_set(e, EINVAL, "\"%s\" is not a valid value for --type",
+				       f->type);
+	}
+	return inspect_all(z, ops, f->format, boxes, images, e);
+}
+
+static int run_box_inspect(struct zl *z, void *flags, const struct operands *ops, struct err *e)
+{
+	return inspect_all(z, ops, ((struct inspect_flags *)flags)->format, true, false, e);
+}
+
+static int run_image_inspect(struct zl *z, void *flags, const struct operands *ops, struct err *e)
+{
+	return inspect_all(z, ops, ((struct inspect_flags *)flags)->format, false, true, e);
+}
+
+const struct command cmd_inspect = {
+	.names = "inspect",
+	.help = "Return low-level information on containers and images",
+	.usage = "[OPTIONS] NAME|ID [NAME|ID...]",
+	.run = run_inspect,
+	.opts = inspect_opts,
+	.flags_size = sizeof(struct inspect_flags),
+	.min = 1,
+	.max = ANY_NUMBER,
+	.complete = "@object",
+};
+
+const struct command cmd_container_inspect = {
+	.names = "container inspect",
+	.help = "Display detailed information on one or more containers",
+	.usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+	.run = run_box_inspect,
+	.opts = typed_opts,
+	.flags_size = sizeof(struct inspect_flags),
+	.min = 1,
+	.max = ANY_NUMBER,
+	.complete = "@container",
+};
+
+const struct command cmd_image_inspect = {
+	.names = "image inspect",
+	.help = "Display detailed information on one or more images",
+	.usage = "[OPTIONS] IMAGE [IMAGE...]",
+	.run = run_image_inspect,
+	.opts = typed_opts,
+	.flags_size = sizeof(struct inspect_flags),
+	.min = 1,
+	.max = ANY_NUMBER,
+	.complete = "@image",
+};

@@ -1,0 +1,31 @@
+/* licences.c: what is embedded in or linked into the executable, and under which licences. */
+#include "cmd/licences.h"
+
+/* Kept by hand beside the Makefile's LIBS and cmd/embed.S. */
+const char licences_text[] =
+	"zl, its guest agent and its image \"hello\": Apache License 2.0\n"
+	"\n"
+	"Embedded:\n"
+	"  Linux 6.1 (the guest kernel)   GPL-2.0, with the Linux syscall note\n"
+	"  musl (agent, hello)            MIT\n"
+	"\n"
+	"Linked:\n"
+	"  GNU C library                  LGPL-2.1-or-later\n"
+	"  curl (libcurl)                 curl licence (MIT-like)\n"
+	"  nghttp2                        MIT\n"
+	"  OpenSSL 3 (libssl, libcrypto)  Apache-2.0\n"
+	"  libarchive                     BSD-2-Clause\n"
+	"  libacl                         LGPL-2.1-or-later\n"
+	"  xz (liblzma)                   public domain\n"
+	"  lz4                            BSD-2-Clause\n"
+	"  bzip2                          bzip2-1.0.6 (BSD-like)\n"
+	"  zstd                           BSD-3-Clause\n"
+	"  zlib                           Zlib\n"
+	"  jansson                        MIT\n"
+	"  libseccomp                     LGPL-2.1-only\n"
+	"\n"
+	"All of these come from Debian's packages. Their sources are Debian's source packages\n"
+	"(apt-get source linux musl glibc curl nghttp2 openssl libarchive acl xz-utils lz4\n"
+	"bzip2 libzstd zlib jansson libseccomp); the recipes that build the kernel and libcurl\n"
+	"from them, with the kernel's configuration, are part of zl's own source (guest/, oci/).\n"
+	"With these, `make` links the executable anew against any version of the libraries.\n";

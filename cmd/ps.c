@@ -1,0 +1,363 @@
+/* ps.c: zl ps. */
+#include <errno.h>
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/container.h"
+#include "cmd/human.h"
+#include "cmd/show.h"
+#include "cmd/table_out.h"
+#include "runtime/base/own.h"
+#include "runtime/base/parse.h"
+
+/* Longest command shown without --no-trunc, in characters. */
+#define COMMAND_WIDTH 20
+
+struct ps_flags {
+	bool all, latest, no_trunc, quiet;
+	int64_t last;
+	const char *format;
+	struct strv filter;
+};
+
+#define AT(member) offsetof(struct ps_flags, member)
+
+static const struct opt ps_opts[] = {
+	{ OPT_BOOL, 'a', "all", NULL, AT(all), NULL, NULL,
+	  "Show all containers (default shows just running)" },
+	{ OPT_LIST, 'f', "filter", "filter", AT(filter), NULL,
+	  "id=|name=|label=|status=|ancestor=|exited=|before=|since=",
+	  "Filter output based on conditions provided" },
+	{ OPT_TEXT, 0, "format", "string", AT(format), NULL, "table|json",
+	  "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
+	{ OPT_INT, 'n', "last", "int", AT(last), "-1", NULL,
+	  "Show n last created containers (includes all states)" },
+	{ OPT_BOOL, 'l', "latest", NULL, AT(latest), NULL, NULL,
+	  "Show the latest created container (includes all states)" },
+	{ OPT_BOOL, 0, "no-trunc", NULL, AT(no_trunc), NULL, NULL, "Don't truncate output" },
+	{ OPT_BOOL, 'q', "quiet", NULL, AT(quiet), NULL, NULL, "Only display container IDs" },
+	{ .kind = OPT_END },
+};
+
+/* --- filters: within one key any may match, all keys must */
+
+static bool name_matches(const struct box *b, const char *pattern)
+{
+	own_free char *slashed = xasprintf("/%s", b->spec.name);
+	regex_t re;
+	bool hit;
+
+	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+		return strstr(b->spec.name, pattern) != NULL;
+	hit = regexec(&re, b->spec.name, 0, NULL, 0) == 0 || regexec(&re, slashed, 0, NULL, 0) == 0;
+	regfree(&re);
+	return hit;
+}
+
+static bool label_matches(const struct box *b, const char *label)
+{
+	size_t n = strlen(label);
+
+	for (size_t i = 0; i < b->spec.labels.n; i++) {
+		const char *pair = b->spec.labels.v[i];
+
+		if (strcmp(pair, label) == 0)
+			return true;
+		if (strchr(label, '=') == NULL && strncmp(pair, label, n) == 0 && pair[n] == '=')
+			return true;
+	}
+	return false;
+}
+
+/* The image by name in any spelling, or by id. */
+static bool ancestor_matches(const struct box *b, const char *image)
+{
+	own_free char *mine = image_name_familiar(b->spec.image);
+	own_free char *theirs = image_name_familiar(image);
+	const char *hex = b->spec.image_id + (str_starts(b->spec.image_id, "sha256:") ? 7 : 0);
+
+	if (strcmp(b->spec.image, image) == 0)
+		return true;
+	if (mine && theirs && strcmp(mine, theirs) == 0)
+		return true;
+	if (str_starts(image, "sha256:"))
+		image += 7;
+	return strlen(image) >= 6 && str_starts(hex, image);
+}
+
+static bool exited_matches(const struct box *b, const char *code)
+{
+	uint64_t want;
+
+	return b->state.status == BOX_EXITED && parse_u64(code, 0, 255, &want) &&
+	       b->state.exit_code == (int)want;
+}
+
+/* What `before` and `since` compare with. */
+struct ps_bounds {
+	int64_t before, since; /* 0: none */
+};
+
+static bool one_matches(const struct box *b, const char *key, const char *value)
+{
+	if (strcmp(key, "id") == 0)
+		return str_starts(b->spec.id, value);
+	if (strcmp(key, "name") == 0)
+		return name_matches(b, value);
+	if (strcmp(key, "label") == 0)
+		return label_matches(b, value);
+	if (strcmp(key, "status") == 0)
+		return strcmp(box_status_name(b->state.status), value) == 0;
+	if (strcmp(key, "ancestor") == 0)
+		return ancestor_matches(b, value);
+	if (strcmp(key, "exited") == 0)
+		return exited_matches(b, value);
+	return true;
+}
+
+static bool matches(const struct box *b, const struct filters *f, const struct ps_bounds *bounds)
+{
+	if (bounds->before && b->spec.created_ns >= bounds->before)
+		return false;
+	if (bounds->since && b->spec.created_ns <= bounds->since)
+		return false;
+	for (size_t i = 0; i < f->n; i++) {
+		bool hit = false;
+
+		/* labels must all be there; of the other keys one is enough */
+		for (size_t k = 0; k < f->n; k++)
+			if (strcmp(f->keys.v[k], f->keys.v[i]) == 0 &&
+			    (strcmp(f->keys.v[i], "label") != 0 || k == i))
+				hit = hit || one_matches(b, f->keys.v[k], f->values.v[k]);
+		if (!hit)
+			return false;
+	}
+	return true;
+}
+
+static int check_filters(struct zl *z, const struct filters *f, bool *all, struct ps_bounds *bounds,
+			 struct err *e)
+{
+	static const char *const states[] = { "created", "running",  "paused", "restarting",
+					      "exited",	 "removing", "dead" };
+
+	for (size_t i = 0; i < f->n; i++) {
+		const char *key = f->keys.v[i], *value = f->values.v[i];
+		bool good = strcmp(key, "status") != 0;
+		uint64_t code;
+
+		for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++)
+			good = good || strcmp(states[k], value) == 0;
+		if (!good || (strcmp(key, "exited") == 0 && !parse_u64(value, 0, 255, &code)))
+			return err_set(e, EINVAL, "invalid filter '%s=%s'", key, value);
+		*all = *all || strcmp(key, "status") == 0 || strcmp(key, "exited") == 0;
+		if (strcmp(key, "before") == 0 || strcmp(key, "since") == 0) {
+			own_box struct box *b = box_find(&z->dirs, value, e);
+
+			if (b == NULL)
+				return -1;
+			*(*key == 'b' ? &bounds->before : &bounds->since) = b->spec.created_ns;
+			*all = true;
+		}
+	}
+	return 0;
+}
+
+/* --- rows */
+
+/* "sh -c 'echo hi'", cut to 20 characters, in Go's quotes. */
+static char *command_text(const struct box *b, bool whole)
+{
+	own_str struct str s = STR_INIT;
+	own_js struct js *quoted = NULL;
+
+	for (size_t i = 0; i < b->spec.argv.n; i++) {
+		const char *arg = b->spec.argv.v[i];
+
+		if (i)
+			str_addf(&s, strchr(arg, ' ') ? " '%s'" : " %s", arg);
+		else
+			str_add(&s, arg);
+	}
+	if (!whole)
+		text_ellipsis(&s, COMMAND_WIDTH);
+	quoted = js_of_mem(s.s ? s.s : "", s.len);
+	return js_dump(quoted, 0);
+}
+
+static void status_text(const struct box *b, char *buf, size_t size)
+{
+	char span[64];
+	int64_t now = now_ns();
+
+	human_span((now -
+		    (b->state.status == BOX_EXITED ? b->state.finished_ns : b->state.started_ns)) /
+			   NS_PER_S,
+		   span, sizeof(span));
+	switch (b->state.status) {
+	case BOX_RUNNING:
+		snprintf(buf, size, "Up %s", span);
+		return;
+	case BOX_PAUSED:
+		snprintf(buf, size, "Up %s (Paused)", span);
+		return;
+	case BOX_EXITED:
+		snprintf(buf, size, "Exited (%d) %s ago", b->state.exit_code, span);
+		return;
+	case BOX_CREATED:
+		snprintf(buf, size, "Created");
+		return;
+	case BOX_DEAD:
+		break;
+	}
+	snprintf(buf, size, "Dead");
+}
+
+static void set_mounts(struct js *row, const struct box *b, bool whole)
+{
+	own_str struct str s = STR_INIT;
+
+	for (unsigned i = 0; i < b->spec.nmounts; i++) {
+		own_str struct str one = STR_INIT;
+
+		if (b->spec.mounts[i].kind != BOX_MOUNT_BIND)
+			continue;
+		str_add(&one, b->spec.mounts[i].source);
+		if (!whole)
+			text_ellipsis(&one, 15);
+		str_addf(&s, "%s%s", s.len ? "," : "", one.s);
+	}
+	js_set_text(row, "Mounts", s.s ? s.s : "");
+}
+
+/* docker's fields, by name as Go writes a map. */
+static struct js *row_of(const struct box *b, bool whole)
+{
+	struct js *row = js_object();
+	own_free char *command = command_text(b, whole);
+	own_str struct str labels = STR_INIT;
+	char buf[128];
+	int id_len = whole ? BOX_ID_LEN : SHORT_ID_LEN;
+
+	js_set_text(row, "Command", command);
+	human_time(b->spec.created_ns / NS_PER_S, buf, sizeof(buf));
+	js_set_text(row, "CreatedAt", buf);
+	snprintf(buf, sizeof(buf), "%.*s", id_len, b->spec.id);
+	js_set_text(row, "ID", buf);
+	js_set_text(row, "Image", b->spec.image);
+	for (size_t i = 0; i < b->spec.labels.n; i++)
+		str_addf(&labels, "%s%s", i ? "," : "", b->spec.labels.v[i]);
+	js_set_text(row, "Labels", labels.s ? labels.s : "");
+	js_set_text(row, "LocalVolumes", "0");
+	set_mounts(row, b, whole);
+	js_set_text(row, "Names", b->spec.name);
+	js_set_text(row, "Networks", "none");
+	js_set_text(row, "Ports", "");
+	human_span((now_ns() - b->spec.created_ns) / NS_PER_S, buf, sizeof(buf));
+	text_ago(buf, sizeof(buf));
+	js_set_text(row, "RunningFor", buf);
+	js_set_text(row, "State", box_status_name(b->state.status));
+	status_text(b, buf, sizeof(buf));
+	js_set_text(row, "Status", buf);
+	return row;
+}
+
+static const struct table_title titles[] = {
+	{ "Command", "COMMAND" },
+	{ "CreatedAt", "CREATED AT" },
+	{ "ID", "CONTAINER ID" },
+	{ "Image", "IMAGE" },
+	{ "Label", "" },
+	{ "Labels", "LABELS" },
+	{ "LocalVolumes", "LOCAL VOLUMES" },
+	{ "Mounts", "MOUNTS" },
+	{ "Names", "NAMES" },
+	{ "Networks", "NETWORKS" },
+	{ "Ports", "PORTS" },
+	{ "RunningFor", "CREATED" },
+	{ "State", "STATE" },
+	{ "Status", "STATUS" },
+	{ NULL, NULL },
+};
+
+#define PS_COLUMNS \
+	"{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
+
+/* {{.Label "key"}} reads from an object that {{json .}} does not show. */
+static void add_label_method(struct js *row, const struct box *b, const char *format)
+{
+	if (format && strstr(format, ".Label "))
+		js_set(row, "Label", labels_object(&b->spec.labels));
+}
+
+static int print_rows(const struct box_list *list, const bool *shown, const struct ps_flags *f,
+		      struct err *e)
+{
+	own_js struct js *rows = js_array();
+	own_str struct str out = STR_INIT;
+
+	for (size_t i = 0; i < list->n; i++) {
+		struct js *row;
+
+		if (!shown[i])
+			continue;
+		if (f->quiet && (f->format == NULL || *f->format == 0)) {
+			printf("%.*s\n", f->no_trunc ? BOX_ID_LEN : SHORT_ID_LEN,
+			       list->v[i]->spec.id);
+			continue;
+		}
+		row = row_of(list->v[i], f->no_trunc);
+		add_label_method(row, list->v[i], f->format);
+		js_push(rows, row);
+	}
+	if (f->quiet && (f->format == NULL || *f->format == 0))
+		return 0;
+	if (table_list(rows, f->format, PS_COLUMNS, titles, &out, e) < 0)
+		return -1;
+	fputs(out.s ? out.s : "", stdout);
+	return 0;
+}
+
+static int run_ps(struct zl *z, void *flags, const struct operands *ops, struct err *e)
+{
+	static const char *const keys[] = { "id",     "name",	"label", "status", "ancestor",
+					    "exited", "before", "since", NULL };
+	const struct ps_flags *f = flags;
+	struct filters filters OWN(filters_free) = { STRV_INIT, STRV_INIT, 0 };
+	struct ps_bounds bounds = { 0, 0 };
+	int64_t last = f->latest ? 1 : f->last;
+	bool all = f->all || last >= 0;
+	struct box_list list;
+	own_free bool *shown = NULL;
+	int rc;
+
+	(void)ops;
+	if (filters_parse(&f->filter, keys, &filters, e) < 0 ||
+	    check_filters(z, &filters, &all, &bounds, e) < 0 || box_list(&z->dirs, &list, e) < 0)
+		return -1;
+	shown = xcalloc(list.n + 1, sizeof(bool));
+	for (size_t i = 0; i < list.n && last != 0; i++) {
+		const struct box *b = list.v[i];
+
+		shown[i] =
+			(all || b->state.status == BOX_RUNNING || b->state.status == BOX_PAUSED) &&
+			matches(b, &filters, &bounds);
+		if (shown[i] && last > 0)
+			last--;
+	}
+	rc = print_rows(&list, shown, f, e);
+	box_list_free(&list);
+	return rc;
+}
+
+const struct command cmd_ps = {
+	.names = "container ls, container list, container ps, ps",
+	.help = "List containers",
+	.usage = "[OPTIONS]",
+	.run = run_ps,
+	.opts = ps_opts,
+	.flags_size = sizeof(struct ps_flags),
+	.flags = CMD_COMMON,
+};

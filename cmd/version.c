@@ -1,0 +1,253 @@
+/* version.c: zl version and zl info: the truth about this zl. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "cmd/container.h"
+#include "cmd/human.h"
+#include "cmd/licences.h"
+#include "cmd/show.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/own.h"
+#include "runtime/machine.h"
+
+#define OS_RELEASE_MAX (64U << 10)
+
+struct version_flags {
+	const char *format;
+	bool licenses;
+};
+
+static const struct opt version_opts[] = {
+	{ OPT_TEXT, 'f', "format", "string", offsetof(struct version_flags, format), NULL,
+	  "json|{{.Client.Version}}", "Format output: 'json' or a Go template" },
+	{ OPT_BOOL, 0, "licenses", NULL, offsetof(struct version_flags, licenses), NULL, NULL,
+	  "Show what is embedded and linked, and under which licences" },
+	{ .kind = OPT_END },
+};
+
+/* Go's name of the machine we were built for. */
+static const char *arch_name(void)
+{
+#if defined(__x86_64__)
+	return "amd64";
+#elif defined(__aarch64__)
+	return "arm64";
+#else
+	return "unknown";
+#endif
+}
+
+static struct js *side(const char *platform)
+{
+	struct js *j = js_object(), *p = js_object();
+
+	js_set_text(p, "Name", platform);
+	js_set(j, "Platform", p);
+	js_set_text(j, "Version", ZL_VERSION);
+	js_set_text(j, "Os", "linux");
+	js_set_text(j, "Arch", arch_name());
+	return j;
+}
+
+static int print_one(struct js *j, const char *format, struct err *e)
+{
+	own_js struct js *list = js_array();
+
+	js_push(list, js_copy(j));
+	return print_inspected(list, format, e);
+}
+
+static int run_version(struct zl *z, void *flags, const struct operands *ops, struct err *e)
+{
+	const struct version_flags *f = flags;
+	own_js struct js *j = NULL;
+
+	(void)z;
+	(void)ops;
+	if (f->licenses) {
+		fputs(licences_text, stdout);
+		return 0;
+	}
+	if (f->format && *f->format) {
+		j = js_object();
+		js_set(j, "Client", side("zl"));
+		js_set(j, "Server", side("zl (no service: the client itself)"));
+		return print_one(j, f->format, e);
+	}
+	printf("Client: zl\n Version:    %s\n OS/Arch:    linux/%s\n\n"
+	       "Server: none; zl needs no service, each container is a process of its own\n",
+	       ZL_VERSION, arch_name());
+	return 0;
+}
+
+const struct command cmd_version = {
+	.names = "version",
+	.help = "Show the zl version information",
+	.usage = "[OPTIONS]",
+	.run = run_version,
+	.opts = version_opts,
+	.flags_size = sizeof(struct version_flags),
+	.flags = CMD_COMMON | CMD_PURE,
+};
+
+struct info_flags {
+	const char *format;
+};
+
+static const struct opt info_opts[] = {
+	{ OPT_TEXT, 'f', "format", "string", offsetof(struct info_flags, format), NULL,
+	  "json|{{json .}}", "Format output: 'json' or a Go template" },
+	{ .kind = OPT_END },
+};
+
+/* PRETTY_NAME of /etc/os-release. */
+static char *os_name(void)
+{
+	own_str struct str text = STR_INIT;
+	own_strv struct strv lines = STRV_INIT;
+
+	if (file_read(AT_FDCWD, "/etc/os-release", OS_RELEASE_MAX, &text, NULL) < 0 || !text.s)
+		return xstrdup("Linux");
+	strv_split(&lines, text.s, '\n');
+	for (size_t i = 0; i < lines.n; i++) {
+		const char *v = lines.v[i] + strlen("PRETTY_NAME=");
+
+		if (!str_starts(lines.v[i], "PRETTY_NAME="))
+			continue;
+		v += *v == '"' || *v == '\'';
+		return xstrndup(v, strcspn(v, "\"'"));
+	}
+	return xstrdup("Linux");
+}
+
+static void set_counts(struct js *j, const struct box_list *boxes, size_t images)
+{
+	size_t running = 0, paused = 0;
+
+	for (size_t i = 0; i < boxes->n; i++) {
+		running += boxes->v[i]->state.status == BOX_RUNNING;
+		paused += boxes->v[i]->state.status == BOX_PAUSED;
+	}
+	js_set_int(j, "Containers", (int64_t)boxes->n);
+	js_set_int(j, "ContainersRunning", (int64_t)running);
+	js_set_int(j, "ContainersPaused", (int64_t)paused);
+	js_set_int(j, "ContainersStopped", (int64_t)(boxes->n - running - paused));
+	js_set_int(j, "Images", (int64_t)images);
+}
+
+static void set_host(struct js *j)
+{
+	own_free char *os = os_name();
+	struct utsname u;
+
+	if (uname(&u) == 0) {
+		js_set_text(j, "KernelVersion", u.release);
+		js_set_text(j, "Architecture", u.machine);
+		js_set_text(j, "Name", u.nodename);
+	}
+	js_set_text(j, "OperatingSystem", os);
+	js_set_text(j, "OSType", "linux");
+	js_set_int(j, "NCPU", sysconf(_SC_NPROCESSORS_ONLN));
+	js_set_int(j, "MemTotal", (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE));
+}
+
+static void set_machine(struct js *j)
+{
+	char why[256] = "";
+	int kind = machine_choose((enum machine_kind)machine_wanted(NULL), why, sizeof(why));
+
+	js_set_text(j, "Machine", kind == MACHINE_KVM ? "kvm" : "qemu");
+	js_set_text(j, "MachineReason", why);
+}
+
+static struct js *gather(struct zl *z, struct err *e)
+{
+	own_js struct js *j = js_object();
+	struct image_list images;
+	struct box_list boxes;
+
+	if (zl_store(z, e) < 0 || image_list(z->store, &images, e) < 0)
+		return NULL;
+	if (box_list(&z->dirs, &boxes, e) < 0) {
+		image_list_free(&images);
+		return NULL;
+	}
+	set_counts(j, &boxes, images.n);
+	image_list_free(&images);
+	box_list_free(&boxes);
+	js_set_text(j, "Driver", "zl");
+	js_set_text(j, "DockerRootDir", z->dirs.root);
+	js_set_text(j, "RuntimeDir", z->dirs.runtime);
+	set_machine(j);
+	set_host(j);
+	js_set_text(j, "ServerVersion", ZL_VERSION);
+	return steal_ptr(&j);
+}
+
+static void print_line(const struct js *j, const char *label, const char *key)
+{
+	const struct js *v = js_get(j, key);
+	int64_t n = 0;
+
+	if (js_int(v, &n))
+		printf(" %s: %lld\n", label, (long long)n);
+	else
+		printf(" %s: %s\n", label, js_text(v) ? js_text(v) : "");
+}
+
+static void print_info(const struct js *j)
+{
+	int64_t mem = 0;
+	char buf[32];
+
+	puts("Client: zl");
+	print_line(j, "Version", "ServerVersion");
+	puts("\nServer: none; each container is a process of its own");
+	print_line(j, "Containers", "Containers");
+	print_line(j, " Running", "ContainersRunning");
+	print_line(j, " Paused", "ContainersPaused");
+	print_line(j, " Stopped", "ContainersStopped");
+	print_line(j, "Images", "Images");
+	print_line(j, "Root Dir", "DockerRootDir");
+	print_line(j, "Runtime Dir", "RuntimeDir");
+	print_line(j, "Machine", "Machine");
+	print_line(j, " Reason", "MachineReason");
+	print_line(j, "Kernel Version", "KernelVersion");
+	print_line(j, "Operating System", "OperatingSystem");
+	print_line(j, "OSType", "OSType");
+	print_line(j, "Architecture", "Architecture");
+	print_line(j, "CPUs", "NCPU");
+	js_int(js_get(j, "MemTotal"), &mem);
+	human_size_binary((uint64_t)mem, buf, sizeof(buf));
+	printf(" Total Memory: %s\n", buf);
+	print_line(j, "Name", "Name");
+}
+
+static int run_info(struct zl *z, void *flags, const struct operands *ops, struct err *e)
+{
+	const struct info_flags *f = flags;
+	own_js struct js *j = gather(z, e);
+
+	(void)ops;
+	if (j == NULL)
+		return -1;
+	if (f->format && *f->format)
+		return print_one(j, f->format, e);
+	print_info(j);
+	return 0;
+}
+
+const struct command cmd_info = {
+	.names = "system info, info",
+	.help = "Display system-wide information",
+	.usage = "[OPTIONS]",
+	.run = run_info,
+	.opts = info_opts,
+	.flags_size = sizeof(struct info_flags),
+	.flags = CMD_COMMON,
+};
