@@ -121,9 +121,8 @@ static int watch_signals(struct holder *h, struct err *e)
 {
 	sigset_t set;
 
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGCHLD, SIG_DFL);
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, sig == SIGPIPE || sig == SIGHUP ? SIG_IGN : SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -354,7 +353,7 @@ static int start(struct holder *h, struct holder_start *s, int said, struct err 
 	rc = state_write(h->dirfd, &h->state, e);
 	if (rc == 0)
 		rc = open_control(h, e);
-	umask(0);
+	umask(0); /* the guest's modes are its own */
 	if (rc == 0)
 		rc = vm_start(h, e);
 	if (rc < 0)

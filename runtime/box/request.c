@@ -211,6 +211,7 @@ static void exec(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m, 
 			ctl_reply(p, -EAGAIN, 0, "too many processes were started by exec");
 		return;
 	}
+	x.open_stdin = x.open_stdin && io.in >= 0;
 	t = task_new(h, ++h->next_task, x.tty, x.open_stdin);
 	t->owner = p;
 	task_attach(t, &io, p);

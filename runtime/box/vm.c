@@ -192,10 +192,14 @@ int vm_start(struct holder *h, struct err *e)
 		.console = console,
 		.devices = devices,
 	};
+	own_fd int fd = -1;
 	int rc = make_devices(h, devices, &spec.ndevices, e);
 
 	if (rc < 0)
 		return e && e->code ? -e->code : rc;
+	fd = openat(h->dirfd, BOX_CONSOLE_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_sys(e, "create %s", BOX_CONSOLE_FILE);
 	h->vm.machine = machine_start(h->loop, &spec, vm_ended, h, e);
 	return h->vm.machine ? 0 : -EIO;
 }
