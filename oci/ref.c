@@ -256,11 +256,16 @@ char *ref_repository(const struct ref *r)
 
 char *ref_familiar_repository(const struct ref *r)
 {
+	const char *slash = strchr(r->path, '/');
+
 	if (strcmp(r->domain, REF_DOMAIN_DEFAULT) != 0)
 		return ref_repository(r);
 	if (str_starts(r->path, OFFICIAL_PREFIX) &&
 	    strchr(r->path + strlen(OFFICIAL_PREFIX), '/') == NULL)
 		return xstrdup(r->path + strlen(OFFICIAL_PREFIX));
+	/* Where the short name would be taken for another registry's, it has to be the long one. */
+	if (slash && looks_like_domain(r->path, (size_t)(slash - r->path)))
+		return ref_repository(r);
 	return xstrdup(r->path);
 }
 
