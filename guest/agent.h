@@ -26,6 +26,7 @@
  *	child.c	  a task's process from clone to execve
  *	mount.c	  the container's mount tree, made in that process
  *	init.c	  the small init of --init
+ *	sigpipe.c what SIGPIPE would have done to PID 1
  *
  * What can go wrong after the loop started concerns one task and is told to
  * the host; only the loss of the control connection ends the VM.
@@ -81,6 +82,13 @@ void task_signal(struct agent *a, const struct wire_signal *m);
 void task_resize(struct agent *a, const struct wire_resize *m);
 /* Called by a stream when something about it changed. */
 void task_progress(struct task *t);
+
+/* ---- sigpipe.c */
+
+/* `pid`, PID 1 of the container, wrote into a pipe without a reader, and has to end for that. */
+bool sigpipe_is_deadly(const struct agent *a, pid_t pid);
+/* Its part that reads /proc/<pid>/status. */
+bool sigpipe_status_is_default(const char *status);
 
 /* ---- link.c */
 

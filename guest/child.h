@@ -47,6 +47,7 @@ void init_run(pid_t child) __attribute__((noreturn));
 /* Detached mounts; a descriptor or -errno. */
 int mount_virtiofs(const char *tag, struct err *e);
 int mount_cgroup(struct err *e);
+int mount_proc(struct err *e);
 
 /* In task 1's process, in namespaces of its own: makes it see the container only. */
 int mount_container(const struct agent *a, const struct wire_boot *boot, struct err *e);

@@ -82,6 +82,11 @@ int mount_cgroup(struct err *e)
 	return fs_new("cgroup2", "cgroup", opts, NO_SUID_EXEC_DEV, e);
 }
 
+int mount_proc(struct err *e)
+{
+	return fs_new("proc", "proc", NULL, NO_SUID_EXEC_DEV, e);
+}
+
 static int attach(int mount, int target, const char *path, struct err *e)
 {
 	return sys_move_mount(mount, target) < 0 ? err_sys(e, "mount over %s", path) : 0;

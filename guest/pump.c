@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@
  *				       connection is half-closed
  *		host resets         -> local is closed: the workload meets
  *				       SIGPIPE, or SIGHUP on a terminal
+ *		(by stream_watch_break: only after its next write)
  *	input:	host half-closes    -> what is left is written, then the pipe
  *				       is closed; a terminal stays
  *		workload closes     -> the connection is closed
@@ -59,6 +62,7 @@ enum pump_end {
 enum stream_state {
 	STREAM_CONNECTING,
 	STREAM_OPEN,
+	STREAM_DEAF,	  /* the host reads no more; the pipe is watched for a write */
 	STREAM_LINGERING, /* half-closed; waits for the host to close */
 	STREAM_CLOSED,
 };
@@ -72,6 +76,7 @@ struct stream {
 	int conn, local;
 	struct loop_watch *conn_watch, *local_watch;
 	struct loop_timer *again;
+	bool watch_break, broken;
 	struct pump in, out;
 	stream_fn *fn;
 	void *arg;
@@ -169,6 +174,43 @@ static void want_again(struct stream *s)
 		s->again = loop_after(s->loop, 0, run_again, s);
 }
 
+/*
+ * Throws away what was written before the host went away; what comes now is
+ * the write that breaks. False: the pipe ended.
+ */
+static bool go_deaf(struct stream *s)
+{
+	int left;
+	char buf[PIPE_BUF];
+
+	if (ioctl(s->local, FIONREAD, &left) < 0)
+		return false;
+	while (left > 0) {
+		size_t n = (size_t)left < sizeof(buf) ? (size_t)left : sizeof(buf);
+		ssize_t got = read(s->local, buf, n);
+
+		if (got <= 0)
+			return false;
+		left -= (int)got;
+	}
+	s->state = STREAM_DEAF;
+	return true;
+}
+
+static void run_deaf(struct stream *s)
+{
+	char c;
+	ssize_t n = read(s->local, &c, 1);
+
+	if (n < 0 && would_block(errno))
+		return;
+	s->broken = n > 0;
+	if (!s->broken) {
+		close_local(s);
+		s->state = STREAM_CLOSED;
+	}
+}
+
 static void run_output(struct stream *s)
 {
 	enum pump_end end = pump_run(&s->out, s->local, s->conn, true);
@@ -191,11 +233,14 @@ static void run_output(struct stream *s)
 	}
 	pump_stop(&s->out);
 	pump_stop(&s->in);
-	close_local(s);
-	if (end == PUMP_BROKEN)
+	if (end == PUMP_BROKEN) {
 		close_conn(s);
-	else
+		if (s->watch_break && go_deaf(s))
+			return;
+	} else {
 		s->state = STREAM_LINGERING;
+	}
+	close_local(s);
 }
 
 static void run_input(struct stream *s)
@@ -261,6 +306,8 @@ static void stream_run(struct stream *s)
 		run_input(s);
 	if (s->state == STREAM_OPEN && s->out.active && s->local >= 0)
 		run_output(s);
+	if (s->state == STREAM_DEAF)
+		run_deaf(s);
 	if (s->state == STREAM_LINGERING)
 		run_lingering(s);
 }
@@ -355,7 +402,7 @@ int stream_error(const struct stream *s)
 
 bool stream_is_sent(const struct stream *s, bool drain)
 {
-	if (s->which == WIRE_STDIN || s->state >= STREAM_LINGERING)
+	if (s->which == WIRE_STDIN || s->state >= STREAM_DEAF)
 		return true;
 	return drain && s->state == STREAM_OPEN && s->out.dry && s->out.start == s->out.end;
 }
@@ -377,6 +424,17 @@ void stream_end(struct stream *s)
 	} else if (s->state < STREAM_LINGERING) {
 		close_conn(s);
 	}
+	s->broken = false;
+}
+
+void stream_watch_break(struct stream *s)
+{
+	s->watch_break = true;
+}
+
+bool stream_is_broken(const struct stream *s)
+{
+	return s->broken;
 }
 
 bool stream_is_closed(const struct stream *s)

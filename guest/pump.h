@@ -27,6 +27,13 @@ void stream_free(struct stream *s);
 /* The connection stands and is announced; or it was refused (error). */
 bool stream_is_open(const struct stream *s);
 int stream_error(const struct stream *s);
+/*
+ * Output only: when the host stops reading, the pipe stays open until the
+ * workload writes into it again, and then stream_is_broken says so (else it
+ * is closed at once). stream_end closes it.
+ */
+void stream_watch_break(struct stream *s);
+bool stream_is_broken(const struct stream *s);
 /* Moves what can be moved, without waiting for an event; does not call back. */
 void stream_run_now(struct stream *s);
 /*

@@ -55,6 +55,7 @@ struct task {
 	char *fail_text;
 	bool executed, exited, drained;
 	bool started_sent, end_sent;
+	bool died_of_pipe; /* killed in SIGPIPE's stead */
 };
 
 static struct task *task_find(struct agent *a, uint32_t id)
@@ -160,7 +161,7 @@ static void send_exited(struct task *t)
 			sync_mount(t->agent->root_fs);
 	}
 	if (WIFSIGNALED(t->wait_status)) {
-		m.signal = (uint8_t)WTERMSIG(t->wait_status);
+		m.signal = (uint8_t)(t->died_of_pipe ? SIGPIPE : WTERMSIG(t->wait_status));
 		m.code = (uint8_t)(128 + m.signal);
 	} else {
 		m.code = (uint8_t)WEXITSTATUS(t->wait_status);
@@ -216,8 +217,23 @@ static void end_streams(struct task *t)
 		stream_end(t->streams[i]);
 }
 
+/* A write into a pipe whose reader is gone: see sigpipe.c. */
+static void break_pipes(struct task *t)
+{
+	for (unsigned i = 0; i < t->nstreams; i++) {
+		if (!stream_is_broken(t->streams[i]))
+			continue;
+		if (!t->exited && sigpipe_is_deadly(t->agent, t->pid)) {
+			t->died_of_pipe = true;
+			sys_pidfd_send_signal(t->pidfd, SIGKILL);
+		}
+		stream_end(t->streams[i]);
+	}
+}
+
 void task_progress(struct task *t)
 {
+	break_pipes(t);
 	if (!t->end_sent && t->fail_code)
 		send_failed(t);
 	if (!t->end_sent && !t->started_sent && t->executed && streams_open(t))
@@ -327,6 +343,8 @@ static int add_stream(struct task *t, enum wire_stream which, int ours, struct e
 
 	if (s == NULL)
 		return -EIO;
+	if (t->id == WIRE_TASK_MAIN && !(t->flags & WIRE_TASK_INIT) && which != WIRE_TTY)
+		stream_watch_break(s);
 	t->streams[t->nstreams++] = s;
 	return 0;
 }

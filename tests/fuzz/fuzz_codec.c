@@ -1,0 +1,70 @@
+/* fuzz_codec.c: whatever a peer sends, decoded; what decodes must encode to the same bytes. */
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vsock/codec.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+union message {
+	struct wire_hello hello;
+	struct wire_open open;
+	struct wire_started started;
+	struct wire_failed failed;
+	struct wire_exited exited;
+	struct wire_boot boot;
+	struct wire_task task;
+	struct wire_signal signal;
+	struct wire_resize resize;
+	struct wire_time time;
+};
+
+#define CASE(TYPE, name, field, release)                               \
+	case TYPE:                                                     \
+		if (wire_get_##name(f->payload, f->len, &m.field) < 0) \
+			return;                                        \
+		wire_put_##name(&out, &m.field);                       \
+		release;                                               \
+		break;
+
+static void one(const struct wire_frame *f, const uint8_t *whole)
+{
+	own_str struct str out = STR_INIT;
+	union message m;
+
+	switch (f->type) {
+		CASE(WIRE_HELLO, hello, hello, )
+		CASE(WIRE_STREAM, open, open, )
+		CASE(WIRE_STARTED, started, started, )
+		CASE(WIRE_FAILED, failed, failed, wire_failed_free(&m.failed))
+		CASE(WIRE_EXITED, exited, exited, )
+		CASE(WIRE_BOOT, boot, boot, wire_boot_free(&m.boot))
+		CASE(WIRE_EXEC, exec, task, wire_task_free(&m.task))
+		CASE(WIRE_SIGNAL, signal, signal, )
+		CASE(WIRE_RESIZE, resize, resize, )
+		CASE(WIRE_TIME, time, time, )
+	default:
+		return;
+	}
+	/* One message has one form only. */
+	assert(out.len == f->used && memcmp(out.s, whole, out.len) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint8_t *copy = malloc(size ? size : 1); /* its end is the sanitizer's */
+	const uint8_t *at = copy;
+	struct wire_frame f;
+
+	memcpy(copy, data, size);
+	while (wire_frame_next(at, size, &f) == 1) {
+		one(&f, at);
+		at += f.used;
+		size -= f.used;
+	}
+	free(copy);
+	return 0;
+}
