@@ -52,7 +52,7 @@ static void offer_boxes(struct completing *c, const char *which)
 			if ((strcmp(which, "@running") == 0 && !alive) ||
 			    (strcmp(which, "@stopped") == 0 && alive))
 				continue;
-			snprintf(id, sizeof(id), "%s", b->spec.id);
+			snprintf(id, sizeof(id), "%.12s", b->spec.id);
 			offer(c, ids ? id : b->spec.name, b->spec.image);
 		}
 	}
@@ -76,7 +76,7 @@ static void offer_images(struct completing *c)
 	for (size_t i = 0; i < list.n && c->out.len == before; i++) {
 		char id[SHORT_ID_LEN + 1];
 
-		snprintf(id, sizeof(id), "%s", hex_of(list.v[i]->id));
+		snprintf(id, sizeof(id), "%.12s", hex_of(list.v[i]->id));
 		offer(c, id, NULL);
 	}
 	image_list_free(&list);

@@ -6,6 +6,9 @@
 #include "cmd/format.h"
 #include "cmd/format_ast.h"
 
+/* JSON knows no infinity. */
+#define NUMBER_MAX 1e300
+
 enum token {
 	T_END,	 /* }} or -}} */
 	T_FIELD, /* .Name */
@@ -33,8 +36,11 @@ struct parser {
 	unsigned depth, loops;
 };
 
+/* The first mistake is the one to tell. */
 static int bad(struct parser *p, const char *what)
 {
+	if (p->token == T_BAD)
+		return -EINVAL;
 	p->token = T_BAD;
 	return err_set(p->e, EINVAL, "template parsing error: %s (at character %zu)", what,
 		       (size_t)(p->p - p->start) + 1);
@@ -186,18 +192,16 @@ static int lex_number(struct parser *p)
 	char *end, *dot;
 	long long i;
 	double r;
+	bool is_real;
 
 	errno = 0;
 	i = strtoll(from, &end, 0);
 	r = strtod(from, &dot);
-	if (dot > end) {
-		p->value = js_of_real(r);
-		end = dot;
-	} else {
-		p->value = js_of_int(i);
-	}
-	if (end == from || is_word(*end) || errno || r > 1e300 || r < -1e300)
+	is_real = dot > end;
+	end = is_real ? dot : end;
+	if (end == from || is_word(*end) || errno || r > NUMBER_MAX || r < -NUMBER_MAX)
 		return bad(p, "bad number");
+	p->value = is_real ? js_of_real(r) : js_of_int(i);
 	p->p = end;
 	p->token = T_VALUE;
 	return 0;
