@@ -136,12 +136,12 @@ static void draw(struct progress *p)
 		str_addf(&out, "\033[%zuA", p->drawn);
 	while (p->n - p->done > lines - 1 && row_finished(&p->rows[p->done])) {
 		row_format(&out, &p->rows[p->done++], columns);
-		str_add(&out, "\033[K\r\n");
+		str_add(&out, "\033[K\n");
 	}
 	shown = p->n - p->done < lines - 1 ? p->n - p->done : lines - 1;
 	for (size_t i = 0; i < shown; i++) {
 		row_format(&out, &p->rows[p->done + i], columns);
-		str_add(&out, "\033[K\r\n");
+		str_add(&out, "\033[K\n");
 	}
 	str_add(&out, "\033[J");
 	fd_write_full(p->fd, out.s, out.len);
@@ -185,7 +185,7 @@ size_t progress_row(struct progress *p, const struct digest *blob)
 	}
 	i = p->n++;
 	r = &p->rows[i];
-	*r = (struct row){ 0 };
+	*r = (struct row){ .state = "Waiting" };
 	memcpy(r->id, digest_hex(hex, blob), ID_LEN);
 	pthread_mutex_unlock(&p->lock);
 	return i;

@@ -20,6 +20,8 @@
 #define ACCEPT_MANIFESTS \
 	MEDIA_OCI_MANIFEST ", " MEDIA_OCI_INDEX ", " MEDIA_DOCKER_MANIFEST ", " MEDIA_DOCKER_LIST
 
+/* Tokens tried for one request: other threads' requests may wear one out. */
+#define RENEWALS_MAX 3
 /* Idle connections that are kept. */
 #define CLIENTS_MAX 8
 /* Bytes of a registry's own words in a message. */
@@ -180,15 +182,15 @@ static int renew(struct registry *g, struct http *h, const char *shown,
 }
 
 /*
- * One request, with a second try after a 401. A large body that was let in
- * once is let in again when its token runs out half-way.
+ * One request, tried again after a 401 with something else to show. A large body that was
+ * let in once is let in again when its token runs out half-way.
  */
 static int ask(struct registry *g, struct http_request *q, struct http_response *resp,
 	       struct err *e)
 {
 	struct http *h = client_take(g, e);
 	int r = h ? 0 : -ENOMEM;
-	bool renewed = false;
+	int renewed = 0;
 
 	q->cancel = g->cancel;
 	while (r == 0) {
@@ -199,14 +201,14 @@ static int ask(struct registry *g, struct http_request *q, struct http_response 
 		r = http_do(h, q, resp, e);
 		q->authorization = NULL;
 		got = resp->got;
-		if (r < 0 || resp->status != 401 || (renewed && got == 0))
+		if (r < 0 || resp->status != 401 || (renewed == RENEWALS_MAX && got == 0))
 			break;
 		r = renew(g, h, shown, resp, e);
 		if (r != 0) {
 			r = r > 0 ? 0 : r; /* the 401 is the answer */
 			break;
 		}
-		renewed = true;
+		renewed = got ? 1 : renewed + 1;
 		q->from += got;
 		http_response_free(resp);
 	}
