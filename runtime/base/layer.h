@@ -65,6 +65,7 @@
 #define LAYER_XATTR_IMPLIED "user.containers.zl_implied"
 #define LAYER_XATTR_PREFIX "user.zl."
 #define LAYER_XATTR_ORIGIN "user.containers.zl_origin"
+#define LAYER_XATTR_REDIRECT "user.containers.zl_redirect"
 
 /* Longest text of LAYER_XATTR_STAT. */
 #define LAYER_STAT_MAX 96
