@@ -63,14 +63,14 @@ static char *absolute(const char *path, struct err *e)
 	own_free char *cwd = NULL, *joined = NULL;
 
 	if (*path == '/')
-		return path_clean(path);
+		return plan_path_clean(path);
 	cwd = getcwd(NULL, 0);
 	if (cwd == NULL) {
 		err_sys(e, "--root %s: the working directory cannot be found", path);
 		return NULL;
 	}
 	joined = xasprintf("%s/%s", cwd, path);
-	return path_clean(joined);
+	return plan_path_clean(joined);
 }
 
 static char *runtime_folder(const char *root)

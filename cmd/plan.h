@@ -35,7 +35,7 @@ int plan_tmpfs(struct box_spec *s, const char *text, struct err *e);
 /* Outer targets in front of inner ones; -EINVAL when two are the same. */
 int plan_sort_mounts(struct box_spec *s, struct err *e);
 /* "/a//b/../c/" -> "/a/c"; owned by the caller. */
-char *path_clean(const char *path);
+char *plan_path_clean(const char *path);
 
 /* caps.c: docker's --cap-add and --cap-drop on a set of 1 << CAP_*. */
 int caps_apply(uint64_t *caps, const struct strv *add, const struct strv *drop, struct err *e);

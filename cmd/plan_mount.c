@@ -9,7 +9,7 @@
 /* What docker gives a tmpfs; each can be turned round by --tmpfs' own options. */
 #define TMPFS_DEFAULTS "noexec,nosuid,nodev"
 
-char *path_clean(const char *path)
+char *plan_path_clean(const char *path)
 {
 	own_strv struct strv parts = STRV_INIT, kept = STRV_INIT;
 	struct str s = STR_INIT;
@@ -41,7 +41,7 @@ static char *clean_target(const char *target, struct err *e)
 		err_set(e, EINVAL, "invalid mount path: '%s' mount path must be absolute", target);
 		return NULL;
 	}
-	clean = path_clean(target);
+	clean = plan_path_clean(target);
 	if (strcmp(clean, "/") == 0) {
 		err_set(e, EINVAL, "invalid specification: destination can't be '/'");
 		return NULL;
@@ -55,14 +55,14 @@ static char *clean_source(const char *source, const struct plan_host *h, struct 
 	own_free char *joined = NULL;
 
 	if (*source == '/')
-		return path_clean(source);
+		return plan_path_clean(source);
 	if (source[0] == '~' && (source[1] == '/' || source[1] == 0) && h->home) {
 		joined = xasprintf("%s/%s", h->home, source + 1);
-		return path_clean(joined);
+		return plan_path_clean(joined);
 	}
 	if (*source == '.') {
 		joined = xasprintf("%s/%s", h->cwd, source);
-		return path_clean(joined);
+		return plan_path_clean(joined);
 	}
 	if (strchr(source, '/'))
 		err_set(e, EINVAL,

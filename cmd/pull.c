@@ -155,14 +155,20 @@ static const struct opt rmi_opts[] = {
 };
 
 /* Who uses which image; made once, asked under the store's lock. */
+struct users {
+	struct box_list boxes;
+	char by[SHORT_ID_LEN + 1];
+};
+
 static bool image_in_use(void *arg, const char *image_id, const char **by)
 {
-	const struct box_list *boxes = arg;
+	struct users *u = arg;
 
-	for (size_t i = 0; i < boxes->n; i++) {
-		if (strcmp(boxes->v[i]->spec.image_id, image_id) != 0)
+	for (size_t i = 0; i < u->boxes.n; i++) {
+		if (strcmp(u->boxes.v[i]->spec.image_id, image_id) != 0)
 			continue;
-		*by = boxes->v[i]->spec.id;
+		snprintf(u->by, sizeof(u->by), "%.12s", u->boxes.v[i]->spec.id);
+		*by = u->by;
 		return true;
 	}
 	return false;
@@ -192,18 +198,18 @@ static int rmi_one(struct zl *z, void *flags, const char *name, struct err *e)
 {
 	const struct rmi_flags *f = flags;
 	own_strv struct strv report = STRV_INIT;
-	struct box_list boxes;
-	int rc = box_list(&z->dirs, &boxes, e);
+	struct users u;
+	int rc = box_list(&z->dirs, &u.boxes, e);
 
 	if (rc < 0)
 		return rc;
 	if (f->force)
-		rc = check_running(z, &boxes, name, e);
+		rc = check_running(z, &u.boxes, name, e);
 	if (rc == 0)
-		rc = image_remove(z->store, name, f->force, image_in_use, &boxes, &report, e);
+		rc = image_remove(z->store, name, f->force, image_in_use, &u, &report, e);
 	for (size_t i = 0; i < report.n; i++)
 		puts(report.v[i]);
-	box_list_free(&boxes);
+	box_list_free(&u.boxes);
 	return rc;
 }
 
