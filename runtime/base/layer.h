@@ -60,11 +60,11 @@
  *
  * Names are bytes, as in the archive.
  */
-#define LAYER_XATTR_STAT   "user.containers.override_stat"
-#define LAYER_XATTR_OPAQUE "user.overlay.opaque"
-#define LAYER_XATTR_IMPLIED "user.containers.zl_implied"
-#define LAYER_XATTR_PREFIX "user.zl."
-#define LAYER_XATTR_ORIGIN "user.containers.zl_origin"
+#define LAYER_XATTR_STAT     "user.containers.override_stat"
+#define LAYER_XATTR_OPAQUE   "user.overlay.opaque"
+#define LAYER_XATTR_IMPLIED  "user.containers.zl_implied"
+#define LAYER_XATTR_PREFIX   "user.zl."
+#define LAYER_XATTR_ORIGIN   "user.containers.zl_origin"
 #define LAYER_XATTR_REDIRECT "user.containers.zl_redirect"
 
 /* Longest text of LAYER_XATTR_STAT. */
