@@ -236,8 +236,9 @@ static int remote_config(struct errand *x, struct remote *r, struct err *e)
 
 /*
  * Layers, manifest and config into the store, then the name: only now it is
- * visible. What is whole stays when the rest fails, for the next time, unless
- * it is the disk that is full.
+ * visible. When a pull is interrupted, by the network or by its user, what is
+ * whole stays for the next time; an image that is wrong, or a disk that is
+ * full, leaves nothing.
  */
 static int keep(struct errand *x, struct remote *r, struct store_image *out, struct err *e)
 {
@@ -258,7 +259,7 @@ static int keep(struct errand *x, struct remote *r, struct store_image *out, str
 		entry_describe(out, &config, &r->c);
 		rc = store_image_add(x->s, out, e);
 	}
-	if (rc == -ENOSPC || rc == -EDQUOT)
+	if (rc < 0 && rc != -ECANCELED && !http_unreachable(rc))
 		store_gc(x->s, NULL, NULL, NULL);
 	return rc;
 }

@@ -436,11 +436,14 @@ static int remove_edit(void *arg, struct store_images *l, struct err *e)
 int image_remove(struct store *s, const char *name, bool force, image_in_use_fn *in_use, void *arg,
 		 struct strv *report, struct err *e)
 {
-	own_strv struct strv layers = STRV_INIT;
-	struct removal x = { s, name, force, in_use, arg, report, false };
+	own_strv struct strv layers = STRV_INIT, lines = STRV_INIT;
+	struct removal x = { s, name, force, in_use, arg, &lines, false };
 	int r = store_images_edit(s, remove_edit, &x, e);
 
-	if (r == 0 && x.deleted)
+	if (r < 0)
+		return err_clean(e, r);
+	strv_add_all(report, &lines);
+	if (x.deleted)
 		r = store_gc(s, NULL, &layers, e);
 	for (size_t i = 0; r == 0 && i < layers.n; i++)
 		strv_addf(report, "Deleted: %s", layers.v[i]);

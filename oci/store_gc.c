@@ -375,6 +375,16 @@ static void sweep_layer(const struct sweep *w, const char *name)
 	unlinkat(w->s->tmpfd, lock, 0);
 }
 
+/* Under the store's lock, since a new lease is created before it is locked (lease_open). */
+static void sweep_lease(const struct sweep *w, const char *name)
+{
+	if (store_lock(w->s, LOCK_EX, NULL) < 0)
+		return;
+	if (strcmp(name, w->s->lease) != 0)
+		sweep_file(w, name, 0);
+	store_unlock(w->s);
+}
+
 static int sweep_one(void *arg, const char *name, struct err *e)
 {
 	const struct sweep *w = arg;
@@ -386,6 +396,8 @@ static int sweep_one(void *arg, const char *name, struct err *e)
 		sweep_file(w, name, STORE_PART_KEEP_S);
 	else if (str_starts(name, "layer-"))
 		sweep_layer(w, name);
+	else if (str_starts(name, "lease-"))
+		sweep_lease(w, name);
 	else if (str_starts(name, "trash-"))
 		sweep_trash(w, name);
 	return 0;
