@@ -24,7 +24,7 @@
 #include "vsock/codec.h"
 
 /* A VM that has not started its workload after so long never will; software emulation is slow. */
-#define BOOT_PATIENCE_NS (180ULL * 1000000000)
+#define BOOT_PATIENCE_NS (90ULL * 1000000000)
 /* Most descriptors the holder is started with. */
 #define KEEP_MAX 8
 
