@@ -221,6 +221,8 @@ struct box *container_make(struct zl *z, const struct run_flags *f, const struct
 	if (plan_make(&spec, &in, e) < 0 || make_sources(&spec, e) < 0)
 		return NULL;
 	b = create_named(z, &spec, e);
+	if (b)
+		log_step("root prepared: container %.12s over %zu layers", spec.id, spec.layers.n);
 	if (b && write_cidfile(f->cidfile, b->spec.id, e) < 0) {
 		box_remove(&z->dirs, b, false, NULL);
 		return NULL;
