@@ -1,24 +1,24 @@
-/* http.c: requests over libcurl: redirects, retries, continuation, and no leaks of credentials. */
+/* http.c: one attempt of a request over libcurl: redirects, ranges, no leaks of credentials. */
 #include "oci/http.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <nss.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
 #include "oci/digest.h"
-#include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
 
 /*
  * Theory of operation
  *
- * http_do makes attempts until one ends the request (attempt_judge). An
+ * http_do (retry.c) makes attempts until one ends the request. An
  * attempt starts from the request's own URL, since addresses that registries
  * redirect to expire, and follows redirects by hand (attempt): the
  * Authorization header is sent only where scheme, host and port are those
@@ -57,22 +57,15 @@ struct attempt {
 	struct http *h;
 	const struct http_request *q;
 	struct http_response *r;
-	uint64_t start;	  /* first byte asked for */
-	uint64_t skip;	  /* bytes the caller has already */
-	uint64_t total;	  /* of the whole, as the server says; UINT64_MAX: it does not */
-	uint64_t first;	  /* of a partial answer's bytes, as the server says */
-	size_t headers;	  /* bytes of them */
-	size_t drained;	  /* bytes of no use */
-	bool judged;	  /* the body's beginning was looked at */
-	long retry_after; /* seconds, -1: none */
+	uint64_t start; /* first byte asked for */
+	uint64_t skip;	/* bytes the caller has already */
+	uint64_t total; /* of the whole, as the server says; UINT64_MAX: it does not */
+	uint64_t first; /* of a partial answer's bytes, as the server says */
+	size_t headers; /* bytes of them */
+	size_t drained; /* bytes of no use */
+	bool judged;	/* the body's beginning was looked at */
 	char *location;
 	struct err err; /* what a callback found wrong */
-};
-
-enum verdict {
-	DONE,
-	AGAIN, /* the same might succeed in a moment */
-	FAIL,
 };
 
 static CURLSH *share;
@@ -341,7 +334,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 	}
 	if (n > 5 && memcmp(line, "HTTP/", 5) == 0) { /* a new answer, after a 100 perhaps */
 		headers_reset(r);
-		a->retry_after = -1;
+		r->retry_after = -1;
 		a->first = a->total = UINT64_MAX;
 		free(a->location);
 		a->location = NULL;
@@ -361,9 +354,9 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 		uint64_t s;
 
 		if (parse_u64(text, 0, INT32_MAX, &s))
-			a->retry_after = (long)s;
+			r->retry_after = (long)s;
 		else if ((at = curl_getdate(text, NULL)) >= 0)
-			a->retry_after = at > now ? (long)(at - now) : 0;
+			r->retry_after = at > now ? (long)(at - now) : 0;
 	}
 	return n;
 }
@@ -538,6 +531,28 @@ static struct curl_slist *headers_for(const struct attempt *a, const char *url)
 	return list;
 }
 
+/*
+ * libcurl leaves SIGPIPE to threads that mind (CURLOPT_NOSIGNAL), and libcrypto
+ * writes without MSG_NOSIGNAL: a server that hangs up must not end the process.
+ */
+static CURLcode perform(CURL *c)
+{
+	const struct timespec now = { 0, 0 };
+	sigset_t pipe_only, old, pending;
+	CURLcode code;
+
+	sigemptyset(&pipe_only);
+	sigaddset(&pipe_only, SIGPIPE);
+	sigpending(&pending);
+	pthread_sigmask(SIG_BLOCK, &pipe_only, &old);
+	code = curl_easy_perform(c);
+	if (!sigismember(&pending, SIGPIPE))
+		while (sigtimedwait(&pipe_only, NULL, &now) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return code;
+}
+
 /* One exchange with one host. */
 static CURLcode exchange(struct attempt *a, const char *url)
 {
@@ -547,14 +562,14 @@ static CURLcode exchange(struct attempt *a, const char *url)
 	a->judged = false;
 	a->skip = 0;
 	a->headers = a->drained = 0;
-	a->retry_after = -1;
+	a->r->retry_after = -1;
 	a->first = a->total = UINT64_MAX;
 	a->h->reason[0] = '\0';
 	a->r->status = 0;
 	headers_reset(a->r);
 	set_transport(a, url);
 	set_request(a, url, headers);
-	code = curl_easy_perform(a->h->curl);
+	code = perform(a->h->curl);
 	a->r->status = (int)status_of(a);
 	/* curl keeps pointers to these until it is told otherwise. */
 	curl_easy_reset(a->h->curl);
@@ -604,7 +619,6 @@ static int explain(struct attempt *a, CURLcode code, bool small, struct err *e)
 	}
 }
 
-/* From the request's URL over any redirects to an answer; 0, or -errno with the host in e. */
 static int attempt(struct attempt *a, struct err *e)
 {
 	own_free char *url = xstrdup(a->q->url);
@@ -642,100 +656,13 @@ static int attempt(struct attempt *a, struct err *e)
 	return r;
 }
 
-/* ---- attempts in a row ---- */
-
-/* What an attempt's end means; fills e for all but DONE. */
-static enum verdict judge(struct attempt *a, int r, bool first, struct err *e)
+int http_once(struct http *h, const struct http_request *q, struct http_response *r, struct err *e)
 {
-	own_free char *host = http_url_host(a->q->url);
-	int status = a->r->status;
+	struct attempt a = { .h = h, .q = q, .r = r };
+	int rc;
 
-	if (r == -ECONNRESET || r == -ETIMEDOUT)
-		return AGAIN;
-	/* Nobody there: told at once, unless somebody was there before. */
-	if (r == -ECONNREFUSED || r == -EHOSTUNREACH)
-		return first ? FAIL : AGAIN;
-	if (r < 0)
-		return FAIL;
-	if (status == 429 || (status >= 500 && status != 501 && status != 505)) {
-		err_set(e, EAGAIN, "%s: %s (HTTP status %d)", host,
-			status == 429 ? "too many requests" : "the server has a problem", status);
-		if (a->retry_after <= HTTP_RETRY_AFTER_S)
-			return AGAIN;
-		err_set(e, EAGAIN, "%s: it asks to come back in %ld seconds (HTTP status %d)", host,
-			a->retry_after, status);
-		return FAIL;
-	}
-	if (status >= 200 && status < 300 && a->q->body && a->q->from + a->r->got < a->q->size) {
-		err_set(e, ECONNRESET, "%s: the answer is truncated: %llu of %llu bytes", host,
-			(unsigned long long)(a->q->from + a->r->got),
-			(unsigned long long)a->q->size);
-		return AGAIN;
-	}
-	return DONE;
-}
-
-/* Waits, looking now and then whether anybody still wants it. */
-static bool pause_ms(uint64_t ms, const atomic_bool *cancel)
-{
-	const uint64_t slice = 100;
-
-	while (ms > 0) {
-		uint64_t now = ms < slice ? ms : slice;
-		struct timespec t = { 0, (long)(now * 1000000) };
-
-		if (cancel && atomic_load(cancel))
-			return false;
-		nanosleep(&t, NULL);
-		ms -= now;
-	}
-	return true;
-}
-
-static uint64_t delay_ms(const struct attempt *a, int failures)
-{
-	uint64_t ms = (uint64_t)HTTP_BACKOFF_MS << (failures > 0 ? failures - 1 : 0);
-	uint16_t dice;
-
-	/* Many clients that failed together should not come back together. */
-	random_bytes(&dice, sizeof(dice));
-	ms += ms * dice / UINT16_MAX / 4;
-	if (a->retry_after > 0 && (uint64_t)a->retry_after * 1000 > ms)
-		ms = (uint64_t)a->retry_after * 1000;
-	return ms;
-}
-
-int http_do(struct http *h, const struct http_request *q, struct http_response *r, struct err *e)
-{
-	struct err why = ERR_INIT;
-	int failures = 0;
-
-	*r = (struct http_response){ 0 };
-	for (bool first = true;; first = false) {
-		struct attempt a = { .h = h, .q = q, .r = r };
-		uint64_t got = r->got, ms;
-		enum verdict v;
-		int code;
-
-		a.start = q->body ? q->from + r->got : 0;
-		code = attempt(&a, &why);
-		v = judge(&a, code, first, &why);
-		free(a.location);
-		if (v == DONE)
-			return 0;
-		if (r->got > got)
-			failures = 0;
-		failures += code == -ETIMEDOUT ? 2 : 1;
-		if (v == FAIL || failures >= HTTP_ATTEMPTS) {
-			if (e)
-				*e = why;
-			return -why.code;
-		}
-		ms = delay_ms(&a, failures);
-		log_step("%s; again in %llu ms", why.msg, (unsigned long long)ms);
-		if (q->retry)
-			q->retry(q->arg, (unsigned)((ms + 999) / 1000), &why);
-		if (!pause_ms(ms, q->cancel))
-			return err_set(e, ECANCELED, "interrupted");
-	}
+	a.start = q->body ? q->from + r->got : 0;
+	rc = attempt(&a, e);
+	free(a.location);
+	return rc;
 }

@@ -68,6 +68,7 @@ struct http_response {
 	char *content_type;	/* each NULL if absent */
 	char *content_digest;	/* Docker-Content-Digest */
 	struct strv challenges; /* WWW-Authenticate, one for each header */
+	long retry_after;	/* seconds the server asks for; negative: it does not */
 	struct str error;	/* body of an answer that is no success, at most HTTP_ERROR_MAX */
 };
 
@@ -79,6 +80,11 @@ struct http_response {
  * freed in any case.
  */
 int http_do(struct http *h, const struct http_request *q, struct http_response *r, struct err *e);
+/*
+ * One attempt of it, over any redirects, from where the response stands: after
+ * r->got bytes of a large body. For http_do.
+ */
+int http_once(struct http *h, const struct http_request *q, struct http_response *r, struct err *e);
 void http_response_free(struct http_response *r);
 #define own_response __attribute__((cleanup(http_response_free)))
 
