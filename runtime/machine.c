@@ -2,36 +2,99 @@
 #include "runtime/machine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
-#define WHY_MAX 256
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
 
-static const char no_kvm[] = "the KVM machine is not part of this build";
+#define KVM_DEVICE   "/dev/kvm"
+#define CPUINFO	     "/proc/cpuinfo"
+#define CPUINFO_PART 8192 /* the first processor's lines */
+#define WHY_MAX	     256
+
+/* Whether the first processor's flags have vmx or svm. */
+static bool cpu_virtualises(void)
+{
+	own_fd int fd = open(CPUINFO, O_RDONLY | O_CLOEXEC);
+	char text[CPUINFO_PART + 1], *flags, *end;
+	ssize_t n = fd < 0 ? -1 : fd_read_full(fd, text, CPUINFO_PART);
+
+	if (n <= 0)
+		return false;
+	text[n] = 0;
+	flags = strstr(text, "\nflags");
+	end = flags ? strchr(flags + 1, '\n') : NULL;
+	if (end)
+		*end = 0;
+	return flags && (strstr(flags, " vmx") || strstr(flags, " svm"));
+}
+
+/*
+ * A device that opens is not enough: some hosts have a /dev/kvm that only
+ * emulates, in which an ordinary kernel hangs; their processor shows neither
+ * vmx nor svm.
+ */
+static bool kvm_usable(char *why, size_t size)
+{
+	own_fd int fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 && errno == EACCES)
+		snprintf(why, size,
+			 "%s may not be opened: join the group kvm (sudo usermod -aG kvm $USER) "
+			 "and log in again",
+			 KVM_DEVICE);
+	else if (fd < 0 && errno == ENOENT)
+		snprintf(why, size,
+			 "there is no %s: switch on virtualisation in the firmware (VT-x, AMD-V), "
+			 "or nested virtualisation where this is a VM itself",
+			 KVM_DEVICE);
+	else if (fd < 0)
+		snprintf(why, size, "%s cannot be opened: %s", KVM_DEVICE, strerror(errno));
+	else if (!cpu_virtualises())
+		snprintf(why, size,
+			 "%s only emulates here (the processor shows neither vmx nor svm): switch "
+			 "on nested virtualisation where this is a VM",
+			 KVM_DEVICE);
+	else
+		snprintf(why, size, "%s works", KVM_DEVICE);
+	return fd >= 0 && cpu_virtualises();
+}
 
 enum machine_kind machine_choose(enum machine_kind kind, char *why, unsigned long why_size)
 {
-	switch (kind) {
-	case MACHINE_KVM:
-	case MACHINE_AUTO:
-		snprintf(why, why_size, "%s", no_kvm);
-		break;
-	case MACHINE_QEMU:
+	if (kind == MACHINE_QEMU) {
 		snprintf(why, why_size, "it was asked for");
-		break;
+		return MACHINE_QEMU;
 	}
+	if (kvm_usable(why, why_size))
+		return MACHINE_KVM;
 	return kind == MACHINE_KVM ? MACHINE_KVM : MACHINE_QEMU;
 }
 
 struct machine *machine_start(struct loop *l, const struct machine_spec *spec,
 			      machine_end_fn *ended, void *arg, struct err *e)
 {
+	struct machine *m;
 	char why[WHY_MAX];
 
-	if (machine_choose(spec->kind, why, sizeof(why)) == MACHINE_KVM) {
-		err_set(e, ENOTSUP, "%s", why);
+	if (spec->kind == MACHINE_QEMU)
+		return machine_qemu.start(l, spec, ended, arg, e);
+	if (!kvm_usable(why, sizeof(why))) {
+		if (spec->kind == MACHINE_AUTO)
+			return machine_qemu.start(l, spec, ended, arg, e);
+		err_set(e, ENOTSUP, "the KVM machine cannot be used: %s", why);
 		return NULL;
 	}
-	return machine_qemu.start(l, spec, ended, arg, e);
+	m = machine_kvm.start(l, spec, ended, arg, e);
+	if (m == NULL && spec->kind == MACHINE_AUTO && e && e->code == EBUSY) {
+		log_warn("%s; going on in software emulation", e->msg);
+		m = machine_qemu.start(l, spec, ended, arg, e);
+	}
+	return m;
 }
 
 int machine_pause(struct machine *m, struct err *e)
