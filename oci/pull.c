@@ -322,7 +322,7 @@ static int fetch_and_unpack(struct job *j, struct err *e)
 		return r;
 	}
 	j->size = j->res.size;
-	return layer_writer_commit(j->lw, j->diff_id, j->res.size, e);
+	return layer_writer_commit(j->lw, &j->res.diff_id, j->res.size, e);
 }
 
 static int unpack_here(struct job *j, struct err *e)
@@ -341,7 +341,7 @@ static int unpack_here(struct job *j, struct err *e)
 		return r;
 	}
 	j->size = j->res.size;
-	return layer_writer_commit(j->lw, j->diff_id, j->res.size, e);
+	return layer_writer_commit(j->lw, &j->res.diff_id, j->res.size, e);
 }
 
 /* Positive: the blob was a part of an earlier pull's and came out wrong: once more. */
