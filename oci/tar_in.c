@@ -71,6 +71,12 @@ static int failed(struct tar_in *t, struct err *e)
 		       tree_show(shown, text ? text : "unknown format"));
 }
 
+/* "Retry" would pass over a damaged header, and over all it stands for. */
+static bool is_bad(int rc)
+{
+	return rc == ARCHIVE_RETRY || rc < ARCHIVE_WARN;
+}
+
 static int begin(struct tar_in *t, struct err *e)
 {
 	t->a = archive_read_new();
@@ -81,7 +87,7 @@ static int begin(struct tar_in *t, struct err *e)
 	/* "._x" is a file like others. */
 	archive_read_set_format_option(t->a, "tar", "mac-ext", NULL);
 	t->in_header = true;
-	if (archive_read_open(t->a, t, NULL, give_block, NULL) < ARCHIVE_WARN)
+	if (is_bad(archive_read_open(t->a, t, NULL, give_block, NULL)))
 		return failed(t, e);
 	return 0;
 }
@@ -106,19 +112,17 @@ int tar_in_next(struct tar_in *t, struct archive_entry **ae, struct err *e)
 		rc = begin(t, e);
 		if (rc < 0)
 			return rc;
-	} else if (archive_read_data_skip(t->a) < ARCHIVE_WARN) {
+	} else if (is_bad(archive_read_data_skip(t->a))) {
 		/* Skipped here, so that it does not count as the next one's header. */
 		return failed(t, e);
 	}
 	t->in_header = true;
 	t->header_bytes = 0;
-	do {
-		rc = archive_read_next_header(t->a, ae);
-	} while (rc == ARCHIVE_RETRY);
+	rc = archive_read_next_header(t->a, ae);
 	t->in_header = false;
 	if (rc == ARCHIVE_EOF)
 		return drain(t, e);
-	if (rc < ARCHIVE_WARN)
+	if (is_bad(rc))
 		return failed(t, e);
 	t->size = archive_entry_size(*ae);
 	t->end = 0;
@@ -131,10 +135,10 @@ int tar_in_data(struct tar_in *t, const void **buf, size_t *n, int64_t *off, str
 
 	do {
 		rc = archive_read_data_block(t->a, buf, n, off);
-	} while (rc == ARCHIVE_RETRY || (rc >= ARCHIVE_WARN && rc != ARCHIVE_EOF && *n == 0));
+	} while (!is_bad(rc) && rc != ARCHIVE_EOF && *n == 0);
 	if (rc == ARCHIVE_EOF)
 		return 1;
-	if (rc < ARCHIVE_WARN)
+	if (is_bad(rc))
 		return failed(t, e);
 	if (*off < t->end || *off > t->size || *n > (uint64_t)(t->size - *off))
 		return err_set(e, EBADMSG,

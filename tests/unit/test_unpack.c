@@ -928,6 +928,11 @@ static void test_damage(void **state)
 	memset(t.s, 'x', 512);
 	assert_int_equal(unpack_limited(&t, 4096, NULL), -EBADMSG);
 	str_free(&t);
+	/* a damaged header is not passed over, with all it stands for */
+	tar_file(&t, "a", 0644, "a");
+	tar_file(&t, "b", 0644, "b");
+	t.s[1024 + 50] ^= 1;
+	unpack_bad(&t, EBADMSG, "tar archive is damaged");
 }
 
 static void test_no_entries(void **state)
