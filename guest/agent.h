@@ -42,6 +42,7 @@ struct agent {
 	int self;	    /* pidfd of the agent */
 	int null;	    /* the agent's own /dev/null: the container's is not to be trusted */
 	int cgroup;	    /* folder of the container's cgroup */
+	uint64_t oom_seen;  /* how often the OOM killer had struck when last asked */
 	int root_fs;	    /* virtiofs mounts; -1: none */
 	int host_fs;
 	bool sync_root;
@@ -78,6 +79,8 @@ void serve_flush(struct agent *a);
 
 /* boot is for task 1 only. Whatever fails is told to the host. */
 void task_start(struct agent *a, const struct wire_task *w, const struct wire_boot *boot);
+/* The VM is ready: task 1, which has waited for that, may execute its program. */
+void task_go(struct agent *a);
 void task_signal(struct agent *a, const struct wire_signal *m);
 void task_resize(struct agent *a, const struct wire_resize *m);
 /* Called by a stream when something about it changed. */

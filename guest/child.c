@@ -337,6 +337,15 @@ static void split_init(const struct child *c)
 	init_run(pid);
 }
 
+/* The agent sets up the rest of the VM meanwhile. */
+static void wait_go(const struct child *c)
+{
+	char go;
+
+	if (fd_read_full(c->status, &go, 1) != 1)
+		_exit(EXIT_FAILED); /* there is no agent any more */
+}
+
 /* From here on the task is the user's. */
 static void become_workload(const struct child *c) __attribute__((noreturn));
 static void become_workload(const struct child *c)
@@ -370,6 +379,8 @@ static void become_workload(const struct child *c)
 	rc = child_look_path(c->task->argv.v[0], &env, &path, &e);
 	if (rc)
 		fail(c, rc, &e);
+	if (c->boot)
+		wait_go(c);
 	if (c->task->flags & WIRE_TASK_INIT)
 		split_init(c);
 	execute(c, env.v, path);

@@ -12,7 +12,7 @@ struct child {
 	const struct wire_task *task;
 	const struct wire_boot *boot; /* task 1; else NULL, and `join` is its pidfd */
 	int join;
-	int status;   /* socket to the agent: notes; end of file: executed */
+	int status; /* socket to the agent: notes; end of file: executed; task 1 waits for a byte */
 	int stdio[3]; /* -1: /dev/null; not used with a terminal */
 };
 

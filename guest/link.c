@@ -13,7 +13,7 @@ int link_loopback(struct err *e)
 	struct ifreq req;
 
 	memset(&req, 0, sizeof(req));
-	strcpy(req.ifr_name, "lo");
+	memcpy(req.ifr_name, "lo", sizeof("lo"));
 	req.ifr_flags = IFF_UP | IFF_RUNNING;
 	/* The kernel adds 127.0.0.1 and ::1 itself. */
 	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &req) < 0)

@@ -20,9 +20,11 @@
 #include "vsock/codec.h"
 
 /*
- * Every millisecond before the workload runs counts: HELLO goes out first,
- * and what needs no word from the host is done while its answer is on the
- * way.
+ * Every millisecond before the workload runs counts, and under emulation it is
+ * code that runs for the first time that costs most. So HELLO goes out first,
+ * what needs no word from the host is done while its answer is on the way,
+ * task 1's process is cloned as early as can be, since it waits for the file
+ * server again and again, and what is not needed is not done at all.
  */
 
 /* The container's cgroup below the root, which is the agent's own. */
@@ -59,11 +61,15 @@ static uint64_t boot_time(void)
 	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
 }
 
-/* Writes the controllers one by one: a kernel may lack some. */
+/*
+ * The limits are the VM's, so that a container's cgroup needs no controllers
+ * (and no memory is charged, page by page). Who is privileged may want to
+ * hand them on. One by one: a kernel may lack some.
+ */
 static void enable_controllers(int cgroup)
 {
 	static const char *const names[] = { "+cpuset", "+cpu", "+io", "+memory", "+pids" };
-	own_fd int fd = openat(cgroup, "cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
+	own_fd int fd = openat(cgroup, "../cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
 
 	for (size_t i = 0; fd >= 0 && i < sizeof(names) / sizeof(names[0]); i++)
 		(void)fd_write_full(fd, names[i], strlen(names[i]));
@@ -75,7 +81,6 @@ static int prepare_cgroup(struct agent *a, struct err *e)
 
 	if (root < 0)
 		return root;
-	enable_controllers(root);
 	if (mkdirat(root, CGROUP_NAME, 0755) < 0 && errno != EEXIST)
 		return err_sys(e, "create the container's cgroup");
 	a->cgroup = openat(root, CGROUP_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -109,8 +114,6 @@ static int prepare(struct agent *a, struct err *e)
 	rc = prepare_null(a, e);
 	if (rc == 0)
 		rc = prepare_cgroup(a, e);
-	if (rc == 0)
-		rc = link_loopback(e);
 	return rc;
 }
 
@@ -132,12 +135,14 @@ static int apply_boot(struct agent *a, struct wire_boot *b, struct err *e)
 		return err_sys(e, "set the clock");
 	a->sync_root = b->flags & WIRE_BOOT_SYNC_ROOT;
 	strv_add_all(&a->rlimits, &b->rlimits);
+	if (b->task.flags & WIRE_TASK_PRIVILEGED)
+		enable_controllers(a->cgroup);
 	if (has_binds(b)) {
 		a->host_fs = mount_virtiofs(WIRE_FS_HOST, e);
 		if (a->host_fs < 0)
 			return a->host_fs;
 	}
-	return serve_start(a, e);
+	return 0;
 }
 
 static int run(struct agent *a, uint64_t began, struct err *e)
@@ -157,8 +162,13 @@ static int run(struct agent *a, uint64_t began, struct err *e)
 		task_start(a, &boot.task, &boot);
 	wire_boot_free(&boot);
 	if (rc == 0)
-		rc = loop_run(a->loop);
-	return rc;
+		rc = link_loopback(e);
+	if (rc == 0)
+		rc = serve_start(a, e);
+	if (rc < 0)
+		return rc;
+	task_go(a);
+	return loop_run(a->loop);
 }
 
 int main(void)

@@ -37,7 +37,8 @@
 /* What a workload may write before it has to wait for us. */
 #define PIPE_SIZE (256 << 10)
 
-#define STREAMS 3
+#define STREAMS	   3
+#define VMSTAT_MAX (64 << 10)
 
 struct task {
 	struct task *next;
@@ -50,7 +51,6 @@ struct task {
 	struct stream *streams[STREAMS];
 	unsigned nstreams;
 	int wait_status;
-	uint64_t oom_before;
 	uint8_t fail_code; /* not 0: could not be started */
 	char *fail_text;
 	bool executed, exited, drained;
@@ -105,16 +105,20 @@ static void task_free(struct task *t)
 	free(t);
 }
 
-/* How often the OOM killer has struck in the container. */
-static uint64_t oom_kills(const struct agent *a)
+/* Whether the OOM killer has struck since this was last asked; the VM has one container. */
+static bool oom_killed(struct agent *a)
 {
 	own_str struct str text = STR_INIT;
+	own_fd int proc = mount_proc(NULL);
+	uint64_t seen = a->oom_seen;
 	const char *at;
 
-	if (a->cgroup < 0 || file_read(a->cgroup, "memory.events", PIPE_BUF, &text, NULL) < 0)
-		return 0;
-	at = strstr(text.s, "oom_kill ");
-	return at ? strtoull(at + strlen("oom_kill "), NULL, 10) : 0;
+	if (proc < 0 || file_read(proc, "vmstat", VMSTAT_MAX, &text, NULL) < 0)
+		return false;
+	at = strstr(text.s, "\noom_kill ");
+	if (at)
+		a->oom_seen = strtoull(at + strlen("\noom_kill "), NULL, 10);
+	return a->oom_seen > seen;
 }
 
 static void sync_mount(int mount)
@@ -166,7 +170,7 @@ static void send_exited(struct task *t)
 	} else {
 		m.code = (uint8_t)WEXITSTATUS(t->wait_status);
 	}
-	m.oom = m.code == 128 + SIGKILL && oom_kills(t->agent) > t->oom_before;
+	m.oom = m.code == 128 + SIGKILL && oom_killed(t->agent);
 	wire_put_exited(&t->agent->out, &m);
 	t->end_sent = true;
 	serve_flush(t->agent);
@@ -306,6 +310,8 @@ static void on_status(void *arg, uint32_t events)
 	ssize_t got = fd_recv(t->status_fd, &n, sizeof(n), &fd, &nfds);
 
 	(void)events;
+	if (got == -ECONNRESET)
+		return; /* it ended before it read our word; its own words come next */
 	if (got == (ssize_t)sizeof(n)) {
 		n.text[sizeof(n.text) - 1] = 0;
 		if (n.kind == CHILD_FAILED)
@@ -337,6 +343,22 @@ static int make_pipe(enum wire_stream which, int *ours, int *theirs, struct err 
 	return 0;
 }
 
+static const enum wire_stream order[STREAMS] = { WIRE_STDIN, WIRE_STDOUT, WIRE_STDERR };
+
+/* The agent's ends go to ours, the task's to stdio; -1 where it has none. */
+static int make_pipes(const struct task *t, int ours[STREAMS], int stdio[STREAMS], struct err *e)
+{
+	const bool wanted[STREAMS] = { t->flags & WIRE_TASK_STDIN,
+				       !(t->flags & WIRE_TASK_NO_STDOUT),
+				       !(t->flags & WIRE_TASK_NO_STDERR) };
+	int rc = 0;
+
+	for (int i = 0; rc == 0 && i < STREAMS; i++)
+		if (wanted[i] && !(t->flags & WIRE_TASK_TTY))
+			rc = make_pipe(order[i], &ours[i], &stdio[i], e);
+	return rc;
+}
+
 static int add_stream(struct task *t, enum wire_stream which, int ours, struct err *e)
 {
 	struct stream *s = stream_new(t->agent->loop, t->id, which, ours, on_stream, t, e);
@@ -349,25 +371,16 @@ static int add_stream(struct task *t, enum wire_stream which, int ours, struct e
 	return 0;
 }
 
-/* The task's pipes go to stdio, -1 where it has none. */
-static int make_streams(struct task *t, int stdio[3], struct err *e)
+/* Takes the agent's ends over. */
+static int make_streams(struct task *t, int ours[STREAMS], struct err *e)
 {
-	static const enum wire_stream order[3] = { WIRE_STDIN, WIRE_STDOUT, WIRE_STDERR };
-	const bool wanted[3] = { t->flags & WIRE_TASK_STDIN, !(t->flags & WIRE_TASK_NO_STDOUT),
-				 !(t->flags & WIRE_TASK_NO_STDERR) };
 	int rc = 0;
 
 	if (t->flags & WIRE_TASK_TTY)
 		return add_stream(t, WIRE_TTY, -1, e);
-	for (int i = 0; rc == 0 && i < 3; i++) {
-		int ours = -1;
-
-		if (!wanted[i])
-			continue;
-		rc = make_pipe(order[i], &ours, &stdio[i], e);
-		if (rc == 0)
-			rc = add_stream(t, order[i], ours, e);
-	}
+	for (int i = 0; rc == 0 && i < STREAMS; i++)
+		if (ours[i] >= 0)
+			rc = add_stream(t, order[i], steal_fd(&ours[i]), e);
 	return rc;
 }
 
@@ -425,10 +438,16 @@ static struct task *task_new(struct agent *a, const struct wire_task *w)
 		.pid = -1,
 		.pidfd = -1,
 		.status_fd = -1,
-		.oom_before = oom_kills(a),
 	};
 	a->tasks = t;
 	return t;
+}
+
+static void close_all(int fds[STREAMS])
+{
+	for (int i = 0; i < STREAMS; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 }
 
 /* Tells of a task that never came into being. */
@@ -446,6 +465,7 @@ void task_start(struct agent *a, const struct wire_task *w, const struct wire_bo
 	struct child c = {
 		.agent = a, .task = w, .boot = boot, .join = -1, .stdio = { -1, -1, -1 }
 	};
+	int ours[STREAMS] = { -1, -1, -1 };
 	struct err e = ERR_INIT;
 	int rc;
 
@@ -461,12 +481,13 @@ void task_start(struct agent *a, const struct wire_task *w, const struct wire_bo
 		c.join = main_task->pidfd;
 	}
 	t = task_new(a, w);
-	rc = make_streams(t, c.stdio, &e);
+	rc = make_pipes(t, ours, c.stdio, &e);
 	if (rc == 0)
-		rc = launch(t, &c, &e);
-	for (int i = 0; i < 3; i++)
-		if (c.stdio[i] >= 0)
-			close(c.stdio[i]);
+		rc = launch(t, &c, &e); /* first: it has much to do, and so have we */
+	close_all(c.stdio);
+	if (rc == 0)
+		rc = make_streams(t, ours, &e);
+	close_all(ours);
 	if (rc < 0) {
 		set_failed(t, EXIT_FAILED, e.msg);
 		if (t->pid < 0)
@@ -475,6 +496,15 @@ void task_start(struct agent *a, const struct wire_task *w, const struct wire_bo
 			sys_pidfd_send_signal(t->pidfd, SIGKILL);
 	}
 	task_progress(t);
+}
+
+void task_go(struct agent *a)
+{
+	struct task *t = task_find(a, WIRE_TASK_MAIN);
+
+	/* If it failed already, nobody listens, and its reason is on its way. */
+	if (t && t->status_fd >= 0)
+		(void)fd_send(t->status_fd, "", 1, NULL, 0);
 }
 
 /* ---- what the host asks of a task */
