@@ -121,30 +121,56 @@ const struct command cmd_help = {
 };
 
 /*
- * `zl __man COMMAND` prints the SYNOPSIS and OPTIONS of the command's manual
- * page; tests/cli/man.bats holds the pages in man/ against it.
+ * `zl __man synopsis|options [COMMAND]` prints that part of a manual page, in
+ * mdoc. man/update writes it into the pages, tests/cli/man.bats sees to it
+ * that this was done.
  */
-static void man_command(const struct command *c, struct str *out)
+
+/* "[ARG...]" becomes ".Op Ar arg ..." */
+static void man_operand(const char *word, size_t n, struct str *out)
+{
+	bool optional = word[0] == '[';
+	bool many;
+
+	if (optional) {
+		word++;
+		n -= 2;
+	}
+	many = n > 3 && memcmp(word + n - 3, "...", 3) == 0;
+	n -= many ? 3 : 0;
+	str_add(out, optional ? ".Op Ar " : ".Ar ");
+	for (size_t i = 0; i < n; i++)
+		str_add_char(out,
+			     (char)(word[i] >= 'A' && word[i] <= 'Z' ? word[i] | 0x20 : word[i]));
+	str_add(out, many ? " ...\n" : "\n");
+}
+
+/* Operands are apart by blanks; brackets do not nest but in "[:TAG]". */
+static void man_usage(const char *usage, struct str *out)
+{
+	while (*usage) {
+		size_t n = strcspn(usage, " ");
+
+		man_operand(usage, n, out);
+		usage += n;
+		usage += strspn(usage, " ");
+	}
+}
+
+static void man_synopsis(const struct command *c, struct str *out)
 {
 	const char *at = NULL;
 	char name[64];
 
-	str_add(out, ".Sh SYNOPSIS\n");
 	while (command_next_name(c, &at, name, sizeof(name))) {
 		str_addf(out, ".Nm zl %s\n", name);
-		if (*c->usage)
-			str_addf(out, ".Ql %s\n", c->usage);
-		str_add(out, ".Pp\n");
+		man_usage(c->usage, out);
 	}
-	str_add(out, ".Sh OPTIONS\n");
-	if (c->opts && c->opts->kind != OPT_END)
-		opt_man(c->opts, out);
-	else
-		str_add(out, "None but\n.Fl Fl help .\n");
 }
 
 static int run_man(struct zl *z, void *flags, const struct operands *ops, struct err *e)
 {
+	bool synopsis = strcmp(ops->v[0], "synopsis") == 0;
 	own_str struct str out = STR_INIT;
 	const struct group *group = NULL;
 	const struct command *c = NULL;
@@ -152,23 +178,25 @@ static int run_man(struct zl *z, void *flags, const struct operands *ops, struct
 
 	(void)z;
 	(void)flags;
-	if (ops->n == 0) {
-		opt_man(global_opts, &out);
-	} else {
-		c = command_find(ops->n, ops->v, &used, &group);
+	if (ops->n > 1) {
+		c = command_find(ops->n - 1, ops->v + 1, &used, &group);
 		if (c == NULL)
-			return command_unknown(ops->n, ops->v, group, e);
-		man_command(c, &out);
+			return command_unknown(ops->n - 1, ops->v + 1, group, e);
 	}
-	fputs(out.s, stdout);
+	if (synopsis && c)
+		man_synopsis(c, &out);
+	else if (!synopsis)
+		opt_man(c ? c->opts : global_opts, &out);
+	fputs(out.s ? out.s : "", stdout);
 	return 0;
 }
 
 const struct command cmd_man = {
 	.names = "__man",
 	.help = "Print the generated part of a manual page",
-	.usage = "[COMMAND]",
+	.usage = "synopsis|options [COMMAND]",
 	.run = run_man,
-	.max = 2,
+	.min = 1,
+	.max = 3,
 	.flags = CMD_PURE | CMD_HIDDEN,
 };

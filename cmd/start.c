@@ -31,11 +31,9 @@ static int start_one(struct zl *z, void *flags, const char *who, struct err *e)
 	(void)flags;
 	if (b == NULL)
 		return -1;
-	if (b->state.status != BOX_RUNNING && b->state.status != BOX_PAUSED) {
-		note_emulation(b->spec.machine, false);
-		if (container_start_detached(z, b, e) != 0 && e->code != EALREADY)
-			return -1;
-	}
+	if (b->state.status != BOX_RUNNING && b->state.status != BOX_PAUSED &&
+	    container_start_detached(z, b, e) != 0 && e->code != EALREADY)
+		return -1;
 	puts(who);
 	return 0;
 }
@@ -51,7 +49,6 @@ static int start_attached(struct zl *z, const struct start_flags *f, const char 
 		return err_set(e, EALREADY, "container %s runs already: use 'zl attach'", who);
 	if (follow_check_tty(b->spec.tty, f->interactive && b->spec.open_stdin, e) < 0)
 		return -1;
-	note_emulation(b->spec.machine, false);
 	follow.tty = b->spec.tty;
 	follow.want_in = f->interactive && b->spec.open_stdin;
 	follow.want_out = follow.want_err = true;
