@@ -355,6 +355,8 @@ int archive_load(struct store *s, unpack_read_fn *read, void *arg, const char *p
 		store_image_free(&l.known[k].image);
 	free(l.known);
 	members_free(&l.m);
+	if (rc < 0) /* nothing is left of an archive that is wrong, or too much for the disk */
+		store_gc(s, NULL, NULL, NULL);
 	return rc < 0 ? err_clean(e, rc) : 0;
 }
 
