@@ -90,10 +90,16 @@ struct global_flags {
 /* dirs.c: where zl's things lie; with `make` the folders are there afterwards. */
 int zl_dirs(struct zl *z, const char *root, bool make, struct err *e);
 void zl_free(struct zl *z);
-/* Opens the image store, once. */
-int zl_store(struct zl *z, struct err *e);
 /* The home folder of the caller, or NULL; owned. */
 char *home_folder(void);
+
+/* fetch.c: opens the image store, once, and says what containers need of it. */
+int zl_store(struct zl *z, struct err *e);
+/*
+ * image_pull on it, by name or id. A signal that ends the program ends it
+ * here, after the pull has cleaned up.
+ */
+struct image *zl_pull(struct zl *z, const char *name, const struct pull_options *o, struct err *e);
 
 /* "zl: <sentence>" on stderr. */
 void complain(const struct err *e);

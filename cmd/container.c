@@ -71,14 +71,6 @@ void note_emulation(const char *machine, bool quiet)
 		why[0] ? why : "it was asked for");
 }
 
-/* A name is "busybox:latest" in docker's message. */
-static void say_missing(const char *name)
-{
-	own_free char *familiar = image_name_familiar(name);
-
-	fprintf(stderr, "Unable to find image '%s' locally\n", familiar ? familiar : name);
-}
-
 static struct image *get_image(struct zl *z, const struct run_flags *f, const char *name,
 			       struct err *e)
 {
@@ -87,17 +79,7 @@ static struct image *get_image(struct zl *z, const struct run_flags *f, const ch
 
 	if (pull_policy_parse(f->pull ? f->pull : "", &o.policy, e) < 0)
 		return NULL;
-	if (image_name_check(name, e) < 0 || zl_store(z, e) < 0)
-		return NULL;
-	if (o.policy == PULL_MISSING && !f->quiet) {
-		struct err missing = ERR_INIT;
-
-		i = image_find(z->store, name, &missing);
-		if (i == NULL && missing.code == ENOENT)
-			say_missing(name);
-		image_free(i);
-	}
-	i = image_pull(z->store, name, &o, e);
+	i = zl_pull(z, name, &o, e);
 	if (i)
 		log_step("image %s resolved: %s", name, i->id);
 	return i;

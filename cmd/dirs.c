@@ -124,10 +124,3 @@ void zl_free(struct zl *z)
 	free((char *)(uintptr_t)z->dirs.runtime);
 	memset(z, 0, sizeof(*z));
 }
-
-int zl_store(struct zl *z, struct err *e)
-{
-	if (z->store == NULL)
-		z->store = store_open(z->dirs.root, e);
-	return z->store ? 0 : (e->code ? -e->code : -EIO);
-}

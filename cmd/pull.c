@@ -48,7 +48,7 @@ static int run_pull(struct zl *z, void *flags, const struct operands *ops, struc
 	if (!f->quiet && !has_tag(name))
 		puts("Using default tag: latest");
 	fflush(stdout);
-	i = image_pull(z->store, name, &o, e);
+	i = zl_pull(z, name, &o, e);
 	if (i == NULL)
 		return -1;
 	puts(i->name ? i->name : i->id);

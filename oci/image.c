@@ -215,53 +215,63 @@ static int check_platform(struct errand *x, const struct platform *have, struct 
 	return 0;
 }
 
-static int remote_config(struct errand *x, struct remote *r, struct err *e)
+/* Fetches the config into the store; other pulls of the image wait for it. */
+static int fetch_config(struct errand *x, struct remote *r, struct err *e)
 {
 	const struct descriptor *d = &r->m.config;
+	struct blob_writer *w = NULL;
 	int rc;
 
-	if (store_blob_has(x->s, &d->digest, d->size))
-		rc = store_blob_read(x->s, &d->digest, CONFIG_BYTES_MAX, &r->config_text, e);
-	else
-		rc = registry_blob_small(x->g, &d->digest, CONFIG_BYTES_MAX, &r->config_text, e);
+	do {
+		rc = store_blob_begin(x->s, &d->digest, d->size, STORE_NOWAIT, NULL, &w, e);
+	} while (rc == -EAGAIN && (rc = pull_pause(&x->cancel, e)) == 0);
+	if (rc > 0)
+		return store_blob_read(x->s, &d->digest, CONFIG_BYTES_MAX, &r->config_text, e);
+	if (rc < 0)
+		return rc;
+	rc = registry_blob_small(x->g, &d->digest, CONFIG_BYTES_MAX, &r->config_text, e);
 	if (rc == 0 && r->config_text.len != d->size)
 		rc = err_set(e, EBADMSG,
 			     "%s: wrong length: the image config has %zu bytes instead of %llu",
 			     registry_host(x->g), r->config_text.len, (unsigned long long)d->size);
-	if (rc == 0 && (rc = image_config_parse(r->config_text.s ? r->config_text.s : "",
-						r->config_text.len, &r->c, e)) < 0)
-		err_wrap(e, "%s", registry_host(x->g));
-	return rc < 0 ? rc : check_platform(x, &r->c.platform, e);
+	if (rc == 0)
+		rc = blob_writer_restart(w, e);
+	if (rc == 0)
+		rc = blob_writer_add(w, r->config_text.s, r->config_text.len, e);
+	if (rc == 0)
+		return blob_writer_commit(w, NULL, e);
+	blob_writer_abort(w, false);
+	return rc;
 }
 
-/*
- * Layers, manifest and config into the store, then the name: only now it is
- * visible. When a pull is interrupted, by the network or by its user, what is
- * whole stays for the next time; an image that is wrong, or a disk that is
- * full, leaves nothing.
- */
+static int remote_config(struct errand *x, struct remote *r, struct err *e)
+{
+	int rc = fetch_config(x, r, e);
+
+	if (rc < 0)
+		return rc;
+	rc = image_config_parse(r->config_text.s ? r->config_text.s : "", r->config_text.len, &r->c,
+				e);
+	if (rc < 0)
+		return err_wrap(e, "%s", registry_host(x->g));
+	return check_platform(x, &r->c.platform, e);
+}
+
+/* Layers and manifest into the store, then the name: only now it is visible. */
 static int keep(struct errand *x, struct remote *r, struct store_image *out, struct err *e)
 {
 	struct pull pull = { x->s, x->g, x->p, &r->m, &r->c, &x->cancel };
-	struct digest config;
 	int rc;
 
 	*out = (struct store_image){ .name = xstrdup(x->full),
 				     .media_type = xstrdup(r->m.media_type),
 				     .manifest_size = r->raw.bytes.len,
 				     .source = r->source };
+	entry_describe(out, &r->m.config.digest, &r->c);
 	rc = pull_layers(&pull, &out->size, e);
 	if (rc == 0)
-		rc = store_blob_put(x->s, r->config_text.s, r->config_text.len, &config, e);
-	if (rc == 0)
 		rc = store_blob_put(x->s, r->raw.bytes.s, r->raw.bytes.len, &out->manifest, e);
-	if (rc == 0) {
-		entry_describe(out, &config, &r->c);
-		rc = store_image_add(x->s, out, e);
-	}
-	if (rc < 0 && rc != -ECANCELED && !http_unreachable(rc))
-		store_gc(x->s, NULL, NULL, NULL);
-	return rc;
+	return rc < 0 ? rc : store_image_add(x->s, out, e);
 }
 
 /*
@@ -281,24 +291,32 @@ static int unchanged(struct errand *x, const struct store_image *here, struct er
 	return digest_equal(&now, &here->source);
 }
 
-static struct image *fetch(struct errand *x, struct store_image *here, struct err *e)
+/*
+ * When the network breaks, what is whole already stays for the next time; an image
+ * that is wrong, a full disk and a user who gives up leave nothing.
+ */
+static int fetch_rest(struct errand *x, struct remote *r, struct store_image *entry, struct err *e)
+{
+	int rc;
+
+	progress_say(x->p, "%s: Pulling from %s",
+		     x->ref.has_digest ? strchr(x->full, '@') + 1 : x->ref.tag, x->ref.path);
+	rc = remote_config(x, r, e);
+	if (rc == 0)
+		rc = keep(x, r, entry, e);
+	if (rc < 0 && !http_unreachable(rc))
+		store_gc(x->s, NULL, NULL, NULL);
+	return rc;
+}
+
+static struct image *fetch(struct errand *x, const struct store_image *here, struct err *e)
 {
 	struct store_image entry = { 0 };
 	struct remote r = { 0 };
 	struct image *m = NULL;
 	bool newer;
-	int rc;
 
-	rc = remote_manifest(x, &r, e);
-	if (rc == 0)
-		progress_say(x->p, "%s: Pulling from %s",
-			     x->ref.has_digest ? strchr(x->full, '@') + 1 : x->ref.tag,
-			     x->ref.path);
-	if (rc == 0)
-		rc = remote_config(x, &r, e);
-	if (rc == 0)
-		rc = keep(x, &r, &entry, e);
-	if (rc == 0)
+	if (remote_manifest(x, &r, e) == 0 && fetch_rest(x, &r, &entry, e) == 0)
 		m = entry_image_whole(x->s, &entry, e);
 	newer = here == NULL || !here->known || !digest_equal(&here->manifest, &entry.manifest);
 	if (m)

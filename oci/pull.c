@@ -167,17 +167,18 @@ static void follow_close(struct follow *f)
 
 /* ---- one layer ---- */
 
-/*
- * Another zl makes the blob or layer: shows it, and pauses before the next
- * look. (flock cannot wait with an end, and the user may want one.)
- */
-static int wait_turn(struct job *j, struct err *e)
+int pull_pause(const atomic_bool *cancel, struct err *e)
 {
 	struct timespec t = { 0, PULL_WAIT_MS * 1000000L };
 
-	progress_set(j->crew->pull->p, j->row, "Waiting for another zl that pulls it", 0, 0);
 	nanosleep(&t, NULL);
-	return atomic_load(j->crew->pull->cancel) ? err_set(e, ECANCELED, "interrupted") : 0;
+	return atomic_load(cancel) ? err_set(e, ECANCELED, "interrupted") : 0;
+}
+
+static int wait_turn(struct job *j, struct err *e)
+{
+	progress_set(j->crew->pull->p, j->row, "Waiting for another zl that pulls it", 0, 0);
+	return pull_pause(j->crew->pull->cancel, e);
 }
 
 static int begin_blob(struct job *j, struct err *e)
@@ -249,7 +250,7 @@ static void *unpack_thread(void *arg)
 /* Whether the part that came should be continued another time. */
 static bool worth_keeping(const struct blob_writer *w, int why)
 {
-	return blob_writer_have(w) >= PULL_PART_MIN && (http_unreachable(why) || why == -ECANCELED);
+	return blob_writer_have(w) >= PULL_PART_MIN && http_unreachable(why);
 }
 
 /* The blob from the registry into j->f, to its end. */

@@ -18,6 +18,13 @@
 /* Between looks whether another zl is done with a layer. */
 #define PULL_WAIT_MS 50
 
+/*
+ * While another zl makes a blob or a layer (STORE_NOWAIT): pauses before the
+ * next look; -ECANCELED if nobody wants it any more. (flock cannot wait with
+ * an end, and the user may want one.)
+ */
+int pull_pause(const atomic_bool *cancel, struct err *e);
+
 struct pull {
 	struct store *s;
 	struct registry *g; /* NULL: from the store's own blobs only */

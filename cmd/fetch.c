@@ -1,0 +1,75 @@
+/* fetch.c: images for commands: what containers keep in the store, and pulls that end cleanly. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "runtime/base/own.h"
+
+/* What ends a program that does not mind it. */
+static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
+#define NENDING (sizeof(ending) / sizeof(*ending))
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int sig)
+{
+	caught = sig;
+	image_cancel();
+	/* Whoever sends it again does not want to wait for cleanliness. */
+	signal(sig, SIG_DFL);
+}
+
+/* See store_set_refs. */
+static int box_refs(void *arg, struct strv *refs, struct err *e)
+{
+	struct zl *z = arg;
+	struct box_list boxes;
+	int rc = box_list(&z->dirs, &boxes, e);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < boxes.n; i++) {
+		strv_add_all(refs, &boxes.v[i]->spec.layers);
+		if (boxes.v[i]->spec.image_id)
+			strv_add(refs, boxes.v[i]->spec.image_id);
+	}
+	box_list_free(&boxes);
+	return 0;
+}
+
+int zl_store(struct zl *z, struct err *e)
+{
+	if (z->store)
+		return 0;
+	z->store = store_open(z->dirs.root, e);
+	if (z->store == NULL)
+		return e->code ? -e->code : -EIO;
+	store_set_refs(z->store, box_refs, z);
+	return 0;
+}
+
+struct image *zl_pull(struct zl *z, const char *name, const struct pull_options *o, struct err *e)
+{
+	struct sigaction ours = { .sa_handler = on_signal }, old[NENDING];
+	struct image *i = NULL;
+
+	if (zl_store(z, e) < 0)
+		return NULL;
+	for (size_t k = 0; k < NENDING; k++) {
+		sigaction(ending[k], NULL, &old[k]);
+		/* Ignored it stays ignored: nohup, jobs in the background. */
+		if (old[k].sa_handler == SIG_DFL)
+			sigaction(ending[k], &ours, NULL);
+	}
+	i = image_pull(z->store, name, o, e);
+	for (size_t k = 0; k < NENDING; k++)
+		sigaction(ending[k], &old[k], NULL);
+	if (caught) {
+		/* The store is left clean, and our parent learns how we ended. */
+		image_free(i);
+		zl_free(z);
+		raise(caught);
+	}
+	return i;
+}
