@@ -38,7 +38,7 @@
  */
 #define HOLDER_SIGNALS_MAX 16
 #define HOLDER_TASKS_MAX   1024
-#define HOLDER_DEVICES_MAX 3
+#define HOLDER_DEVICES_MAX 5
 
 enum holder_phase {
 	HOLDER_BOOTING,
@@ -65,7 +65,7 @@ struct task {
 
 struct vm {
 	struct fuse *root_fs, *host_fs;
-	struct virtio_device *root_dev, *host_dev, *vsock;
+	struct virtio_device *root_dev, *host_dev, *vsock, *rng, *balloon;
 	struct machine *machine;
 };
 

@@ -12,7 +12,9 @@
 #include "runtime/box/holder.h"
 #include "runtime/box/state.h"
 #include "runtime/fuse/fuse.h"
+#include "runtime/virtio/balloon.h"
 #include "runtime/virtio/fs.h"
+#include "runtime/virtio/rng.h"
 #include "runtime/virtio/vsock.h"
 
 /* Without -m; docker has no limit, a VM needs one. */
@@ -103,6 +105,8 @@ static int make_devices(struct holder *h, struct virtio_device **devices, unsign
 	if (vm->vsock == NULL)
 		return -EIO;
 	devices[(*n)++] = vm->vsock;
+	devices[(*n)++] = vm->rng = virtio_rng_new(h->loop);
+	devices[(*n)++] = vm->balloon = virtio_balloon_new(h->loop);
 	return 0;
 }
 
@@ -209,6 +213,8 @@ void vm_free(struct holder *h)
 	struct vm *vm = &h->vm;
 
 	machine_free(vm->machine);
+	virtio_balloon_free(vm->balloon);
+	virtio_rng_free(vm->rng);
 	if (vm->vsock)
 		virtio_vsock_free(vm->vsock);
 	if (vm->host_dev)

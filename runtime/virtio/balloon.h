@@ -11,7 +11,7 @@
  * 0; pages put into it all the same are dropped too.
  */
 struct virtio_device *virtio_balloon_new(struct loop *l);
-/* After its queues were stopped. */
+/* After its queues were stopped; NULL is allowed. */
 void virtio_balloon_free(struct virtio_device *d);
 /* Bytes given back so far. */
 uint64_t virtio_balloon_reported(const struct virtio_device *d);

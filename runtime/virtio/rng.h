@@ -6,7 +6,7 @@
 
 /* Fills what the guest asks for from the host's getrandom(2). */
 struct virtio_device *virtio_rng_new(struct loop *l);
-/* After its queue was stopped. */
+/* After its queue was stopped; NULL is allowed. */
 void virtio_rng_free(struct virtio_device *d);
 
 #endif
