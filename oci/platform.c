@@ -2,10 +2,10 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "oci/manifest.h"
+#include "runtime/base/parse.h"
 #include "runtime/base/str.h"
 
 #if defined(__x86_64__)
@@ -46,9 +46,9 @@ static void normalise(struct platform *p)
 	for (size_t i = 0; i < sizeof(aliases) / sizeof(*aliases); i++) {
 		if (strcmp(p->arch, aliases[i].alias) != 0)
 			continue;
-		strcpy(p->arch, aliases[i].arch);
+		snprintf(p->arch, sizeof(p->arch), "%s", aliases[i].arch);
 		if (*p->variant == '\0')
-			strcpy(p->variant, aliases[i].variant);
+			snprintf(p->variant, sizeof(p->variant), "%s", aliases[i].variant);
 	}
 	if (strcmp(p->arch, "arm64") == 0 &&
 	    (strcmp(p->variant, "v8") == 0 || strcmp(p->variant, "8") == 0))
@@ -57,7 +57,7 @@ static void normalise(struct platform *p)
 		*p->variant = '\0';
 	if (strcmp(p->arch, "arm") == 0) {
 		if (*p->variant == '\0')
-			strcpy(p->variant, "v7");
+			snprintf(p->variant, sizeof(p->variant), "v7");
 		else if (isdigit((unsigned char)*p->variant) && p->variant[1] == '\0')
 			snprintf(p->variant, sizeof(p->variant), "v%c", p->variant[0]);
 	}
@@ -113,9 +113,9 @@ int platform_parse(const char *text, struct platform *out, struct err *e)
 /* "v7" as 7; 0 without a variant or with one we know no order for. */
 static int variant_level(const struct platform *p)
 {
-	if (p->variant[0] != 'v' || !isdigit((unsigned char)p->variant[1]))
-		return 0;
-	return atoi(p->variant + 1);
+	uint64_t level;
+
+	return p->variant[0] == 'v' && parse_u64(p->variant + 1, 0, 99, &level) ? (int)level : 0;
 }
 
 int platform_rank(const struct platform *want, const struct platform *have)

@@ -385,7 +385,8 @@ static int layer_run(struct job *j, struct err *e)
 		if (r <= 0)
 			break;
 	}
-	free(steal_ptr(&j->buf));
+	free(j->buf);
+	j->buf = NULL;
 	if (r != 0) {
 		err_wrap(e, "layer %.19s", digest_format(text, &j->d->digest));
 		return r < 0 ? r : -EBADMSG;

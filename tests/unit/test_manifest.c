@@ -156,46 +156,19 @@ static void test_too_many(void **state)
 #define P(os, arch, variant) \
 	"\"os\":\"" os "\",\"architecture\":\"" arch "\",\"variant\":\"" variant "\""
 
-static const char index_text[] = "{\"manifests\":[" ENTRY("1", P("unknown", "unknown", "")) "," ENTRY("2", P("windows", "amd64", "")) "," ENTRY(
-	"3",
-	P("linux", "amd64",
-	  "")) "," ENTRY("4",
-			 P("linux", "amd64",
-			   "v3")) "," ENTRY("5",
-					    P("linux", "arm",
-					      "v5")) "," ENTRY("6",
-							       P("linux", "arm",
-								 "v7")) "," ENTRY("7",
-										  P("linux",
-										    "arm64",
-										    "v8")) ","
-											   "{\"medi"
-											   "aType\""
-											   ":\"appl"
-											   "ication"
-											   "/vnd."
-											   "in-"
-											   "toto+"
-											   "json\","
-											   "\"diges"
-											   "t\":"
-											   "\"" DA
-											   "\","
-											   "\"size"
-											   "\":8,"
-											   "\"platf"
-											   "orm\":"
-											   "{" P("l"
-												 "i"
-												 "n"
-												 "u"
-												 "x",
-												 "s"
-												 "3"
-												 "9"
-												 "0"
-												 "x",
-												 "") "}}]}";
+/* clang-format off */
+static const char index_text[] =
+	"{\"manifests\":["
+	ENTRY("1", P("unknown", "unknown", "")) ","
+	ENTRY("2", P("windows", "amd64", "")) ","
+	ENTRY("3", P("linux", "amd64", "")) ","
+	ENTRY("4", P("linux", "amd64", "v3")) ","
+	ENTRY("5", P("linux", "arm", "v5")) ","
+	ENTRY("6", P("linux", "arm", "v7")) ","
+	ENTRY("7", P("linux", "arm64", "v8")) ","
+	"{\"mediaType\":\"application/vnd.in-toto+json\",\"digest\":\"" DA "\",\"size\":8,"
+	"\"platform\":{" P("linux", "s390x", "") "}}]}";
+/* clang-format on */
 
 static void test_select(void **state)
 {
