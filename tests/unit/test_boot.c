@@ -1,0 +1,149 @@
+/* test_boot.c: what the agent is told to make of a box spec. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "runtime/box/holder.h"
+#include "vsock/codec.h"
+
+static void set(char **field, const char *value)
+{
+	free(*field);
+	*field = xstrdup(value);
+}
+
+static void boot_of(const struct box_spec *s, struct wire_boot *b)
+{
+	struct str out = STR_INIT;
+	struct wire_frame f;
+
+	boot_frame(&out, s, 25, 81);
+	assert_int_equal(wire_frame_next(out.s, out.len, &f), 1);
+	assert_int_equal(f.used, out.len);
+	assert_int_equal(f.type, WIRE_BOOT);
+	assert_int_equal(wire_get_boot(f.payload, f.len, b), 0);
+	str_free(&out);
+}
+
+static const struct wire_file *file_of(const struct wire_boot *b, const char *path)
+{
+	for (uint32_t i = 0; i < b->nfiles; i++) {
+		if (strcmp(b->files[i].path, path) == 0)
+			return &b->files[i];
+	}
+	return NULL;
+}
+
+static void plain(void **state)
+{
+	struct box_spec s;
+	struct wire_boot b;
+
+	(void)state;
+	box_spec_init(&s);
+	strv_add(&s.argv, "true");
+	set(&s.hostname, "h1");
+	boot_of(&s, &b);
+	assert_int_equal(b.flags, WIRE_BOOT_SYNC_ROOT);
+	assert_true(b.realtime_ns > 0);
+	assert_int_equal(b.shm_size, 64 << 20);
+	assert_int_equal(b.nmounts, 0);
+	assert_int_equal(b.task.id, WIRE_TASK_MAIN);
+	assert_int_equal(b.task.flags, 0);
+	assert_true(b.task.caps == s.caps);
+	assert_int_equal(b.nfiles, 3);
+	assert_string_equal(file_of(&b, "/etc/hostname")->data, "h1\n");
+	assert_non_null(strstr(file_of(&b, "/etc/hosts")->data, "127.0.0.1\tlocalhost\n"));
+	assert_non_null(strstr(file_of(&b, "/etc/hosts")->data, "\n127.0.0.1\th1\n"));
+	assert_non_null(file_of(&b, "/etc/resolv.conf"));
+	wire_boot_free(&b);
+	box_spec_free(&s);
+}
+
+static void everything(void **state)
+{
+	struct box_spec s;
+	struct wire_boot b;
+
+	(void)state;
+	box_spec_init(&s);
+	strv_add(&s.argv, "sh");
+	strv_add(&s.argv, "-c");
+	strv_add(&s.env, "A=1");
+	strv_add(&s.groups, "wheel");
+	strv_add(&s.extra_hosts, "db:10.0.0.5");
+	strv_add(&s.extra_hosts, "six:fd00::1");
+	set(&s.hostname, "h1");
+	set(&s.domainname, "example.org");
+	set(&s.user, "u:g");
+	set(&s.cwd, "/srv");
+	s.tty = s.open_stdin = s.init = s.read_only = s.privileged = s.auto_remove = true;
+	box_spec_add_mount(&s, BOX_MOUNT_TMPFS, NULL, "/t", "size=1m", false);
+	box_spec_add_mount(&s, BOX_MOUNT_BIND, "/tmp", "/mnt", NULL, true);
+	box_spec_add_mount(&s, BOX_MOUNT_BIND, "/etc/passwd", "/etc/hosts", NULL, false);
+	boot_of(&s, &b);
+	assert_int_equal(b.flags, WIRE_BOOT_ROOT_READ_ONLY);
+	assert_int_equal(b.task.flags,
+			 WIRE_TASK_TTY | WIRE_TASK_STDIN | WIRE_TASK_INIT | WIRE_TASK_PRIVILEGED);
+	assert_int_equal(b.task.rows, 25);
+	assert_int_equal(b.task.cols, 81);
+	assert_int_equal(b.task.argv.n, 2);
+	assert_string_equal(b.task.env.v[0], "A=1");
+	assert_string_equal(b.task.groups.v[0], "wheel");
+	assert_string_equal(b.task.user, "u:g");
+	assert_string_equal(b.task.cwd, "/srv");
+	assert_int_equal(b.nmounts, 3);
+	assert_int_equal(b.mounts[0].kind, WIRE_MOUNT_TMPFS);
+	assert_string_equal(b.mounts[0].options, "size=1m");
+	assert_string_equal(b.mounts[1].source, "0");
+	assert_int_equal(b.mounts[1].read_only, 1);
+	assert_string_equal(b.mounts[2].source, "1/passwd");
+	assert_string_equal(b.mounts[2].target, "/etc/hosts");
+	assert_null(file_of(&b, "/etc/hosts")); /* the user's own is there */
+	assert_int_equal(b.nfiles, 2);
+	wire_boot_free(&b);
+	/* the container's name and the added hosts, once nothing is mounted over them */
+	s.nmounts = 0;
+	boot_of(&s, &b);
+	assert_non_null(strstr(file_of(&b, "/etc/hosts")->data, "\n10.0.0.5\tdb\nfd00::1\tsix\n"));
+	assert_non_null(strstr(file_of(&b, "/etc/hosts")->data, "\th1.example.org h1\n"));
+	wire_boot_free(&b);
+	s.nmounts = 3;
+	box_spec_free(&s);
+}
+
+static void bind_sources(void **state)
+{
+	struct err e = ERR_INIT;
+	char *dir, *entry;
+
+	(void)state;
+	assert_int_equal(boot_bind_split("/tmp", &dir, &entry, &e), 0);
+	assert_string_equal(dir, "/tmp");
+	assert_null(entry);
+	free(dir);
+	assert_int_equal(boot_bind_split("/etc/passwd", &dir, &entry, &e), 0);
+	assert_string_equal(dir, "/etc");
+	assert_string_equal(entry, "passwd");
+	free(dir);
+	free(entry);
+	assert_int_equal(boot_bind_split("/no/such/file", &dir, &entry, &e), -ENOENT);
+	assert_non_null(strstr(e.msg, "/no/such/file"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(plain),
+		cmocka_unit_test(everything),
+		cmocka_unit_test(bind_sources),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
