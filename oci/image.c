@@ -73,24 +73,52 @@ static bool layers_here(struct store *s, const struct image *m)
 	return true;
 }
 
+/* An entry that others wrote, and what becomes of it. */
+struct adoption {
+	const struct store_image *was, *is;
+};
+
+static int adopt_edit(void *arg, struct store_images *l, struct err *e)
+{
+	const struct adoption *a = arg;
+
+	(void)e;
+	/* It may have had a short name, as others write them. */
+	for (size_t i = l->n; i-- > 0;) {
+		bool same_name = (a->was->name == NULL) == (l->v[i].name == NULL) &&
+				 (a->was->name == NULL || strcmp(a->was->name, l->v[i].name) == 0);
+
+		if (same_name && digest_equal(&l->v[i].manifest, &a->was->manifest))
+			store_images_drop(l, i);
+	}
+	store_images_put(l, a->is);
+	return 1;
+}
+
 /* Unpacks what is in the store as blobs only: another program's image, or a lost layer. */
 static int unpack_blobs(struct errand *x, struct store_image *i, struct err *e)
 {
 	own_manifest struct manifest m = { 0 };
 	own_image_config struct image_config c = { 0 };
 	struct pull pull = { x->s, NULL, x->p, &m, &c, &x->cancel };
+	struct store_image was;
+	struct adoption a = { &was, i };
 	int r;
 
+	store_image_copy(&was, i);
 	r = entry_learn(x->s, i, &x->want, &m, &c, e);
-	if (r < 0)
-		return r;
-	r = pull_layers(&pull, &i->size, e);
-	atomic_store(&x->cancel, atomic_load(&cancelled));
+	if (r == 0) {
+		r = pull_layers(&pull, &i->size, e);
+		atomic_store(&x->cancel, atomic_load(&cancelled));
+	}
 	if (r == 0 && i->name && x->ref.domain && !x->ref.has_digest) {
 		free(i->name);
 		i->name = xstrdup(x->full);
 	}
-	return r < 0 ? r : store_image_add(x->s, i, e);
+	if (r == 0)
+		r = store_images_edit(x->s, adopt_edit, &a, e);
+	store_image_free(&was);
+	return r;
 }
 
 /* The image of the entry, whole; -ENOENT in e where something of it is missing. */
@@ -459,6 +487,11 @@ struct image *image_pull(struct store *s, const char *name, const struct pull_op
 	if (platform_parse(o->platform, &x.want, &err) == 0 && errand_name(&x, name, &err) == 0) {
 		x.p = progress_new(o->quiet ? -1 : o->progress_fd ? o->progress_fd : STDERR_FILENO);
 		m = resolve(&x, &err);
+		/* By digest it may have been found under a tag. */
+		if (m && x.ref.has_digest) {
+			free(m->name);
+			m->name = xstrdup(x.full);
+		}
 		progress_free(x.p);
 		/* docker's words have the name in them already. */
 		if (m == NULL && strstr(err.msg, x.shown) == NULL &&
