@@ -9,6 +9,7 @@
 
 #include "runtime/base/cursor.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 #include "runtime/vhost/maps.h"
@@ -159,6 +160,8 @@ static int ring_start(struct vring *r, struct err *e)
 	rc = s->d->ops->queue_start(s->d, (unsigned)(r - s->ring), &r->q, e);
 	if (rc < 0)
 		return rc;
+	if (!s->started)
+		log_step("kernel entered: its driver of the %s device is up", s->d->ops->name);
 	r->running = s->started = true;
 	return 0;
 }
