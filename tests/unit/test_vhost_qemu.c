@@ -157,12 +157,13 @@ static void test_surroundings(void **state)
 	signal(SIGTERM, SIG_DFL);
 	close(leak);
 	text = file_text("fds");
-	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), n++) {
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
 		assert_int_equal(sscanf(line, "%u", &fd), 1);
 		assert_int_not_equal(fd, leak);
+		n += fd < 10; /* those from 10 on are the shell's own */
 	}
 	free(text);
-	assert_int_equal(n, 6); /* 0 1 2, guest memory, the vsock's socket, the shell's script */
+	assert_int_equal(n, 5); /* 0 1 2, guest memory, the vsock's socket */
 	text = file_text("std");
 	assert_string_equal(text, "/dev/null\n/dev/null\n");
 	free(text);
