@@ -228,46 +228,42 @@ static int read_link(struct intake *k, char *name, const char *dir, size_t dir_l
 	return 0;
 }
 
-static int read_member(struct intake *k, struct archive_entry *ae, struct err *e)
+static int read_member(struct intake *k, const struct tar_entry *te, struct err *e)
 {
-	const char *raw = archive_entry_pathname(ae), *slash;
-	const char *hard = archive_entry_hardlink(ae);
-	mode_t type = archive_entry_filetype(ae);
+	const char *slash;
 	char *name;
 
-	if (hard == NULL && !S_ISREG(type) && !S_ISLNK(type))
+	if (te->hardlink == NULL && !S_ISREG(te->type) && !S_ISLNK(te->type))
 		return 0; /* folders, and what has no place here */
 	if (k->m->n >= ARCHIVE_MEMBERS_MAX)
 		return err_set(e, EFBIG, "the archive has more than %d files", ARCHIVE_MEMBERS_MAX);
-	name = raw ? resolve_name("", 0, raw) : NULL;
+	name = resolve_name("", 0, te->path);
 	if (name == NULL || *name == 0) {
 		free(name);
 		return err_set(e, EBADMSG, "its name is no file's in an image archive");
 	}
-	if (hard)
-		return read_link(k, name, "", 0, hard, e);
+	if (te->hardlink)
+		return read_link(k, name, "", 0, te->hardlink, e);
 	slash = strrchr(name, '/');
-	if (S_ISLNK(type))
-		return read_link(k, name, name, slash ? (size_t)(slash - name) : 0,
-				 archive_entry_symlink(ae), e);
-	return read_file(k, name, archive_entry_size(ae), e);
+	if (S_ISLNK(te->type))
+		return read_link(k, name, name, slash ? (size_t)(slash - name) : 0, te->symlink, e);
+	return read_file(k, name, te->size, e);
 }
 
 int members_read(struct store *s, unpack_read_fn *read, void *arg, struct members *out,
 		 struct err *e)
 {
 	struct intake k = { s, tar_in_new(read, arg, NULL, false), out };
-	struct archive_entry *ae;
+	struct tar_entry te;
 	int rc;
 
 	*out = (struct members){ 0 };
-	while ((rc = tar_in_next(k.in, &ae, e)) == 0) {
-		rc = read_member(&k, ae, e);
+	while ((rc = tar_in_next(k.in, &te, e)) == 0) {
+		rc = read_member(&k, &te, e);
 		if (rc < 0) {
 			char shown[TREE_SHOW_MAX];
-			const char *name = archive_entry_pathname(ae);
 
-			err_wrap(e, "%s", tree_show(shown, name ? name : ""));
+			err_wrap(e, "%s", tree_show(shown, te.path));
 			break;
 		}
 	}

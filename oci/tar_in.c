@@ -1,6 +1,8 @@
 /* tar_in.c: libarchive's tar reader on a leash; see tar_in.h. */
 #include "oci/tar_in.h"
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -11,6 +13,7 @@
 struct tar_in {
 	struct ahead *in;
 	struct archive *a; /* NULL: not begun */
+	struct archive_entry *entry;
 	bool in_header;
 	uint64_t header_bytes; /* taken since the header was asked for */
 	int64_t size, end;     /* of the entry, and of its content so far */
@@ -104,7 +107,33 @@ static int drain(struct tar_in *t, struct err *e)
 	return n < 0 ? (int)n : 1;
 }
 
-int tar_in_next(struct tar_in *t, struct archive_entry **ae, struct err *e)
+static int describe(struct archive_entry *ae, struct tar_entry *te, struct err *e)
+{
+	long nsec = archive_entry_mtime_nsec(ae);
+
+	*te = (struct tar_entry){
+		.path = archive_entry_pathname(ae),
+		.type = archive_entry_filetype(ae),
+		.hardlink = archive_entry_hardlink(ae),
+		.symlink = archive_entry_symlink(ae),
+		.size = archive_entry_size(ae),
+		.uid = archive_entry_uid(ae),
+		.gid = archive_entry_gid(ae),
+		.perm = archive_entry_perm(ae) & 07777,
+		.major = archive_entry_rdevmajor(ae),
+		.minor = archive_entry_rdevminor(ae),
+	};
+	if (archive_entry_mtime_is_set(ae)) {
+		te->mtime.tv_sec = archive_entry_mtime(ae);
+		te->mtime.tv_nsec = nsec >= 0 && nsec < 1000000000 ? nsec : 0;
+	}
+	archive_entry_xattr_reset(ae);
+	if (te->path == NULL)
+		return err_set(e, EBADMSG, "the tar archive is damaged: an entry has no name");
+	return 0;
+}
+
+int tar_in_next(struct tar_in *t, struct tar_entry *te, struct err *e)
 {
 	int rc;
 
@@ -118,15 +147,20 @@ int tar_in_next(struct tar_in *t, struct archive_entry **ae, struct err *e)
 	}
 	t->in_header = true;
 	t->header_bytes = 0;
-	rc = archive_read_next_header(t->a, ae);
+	rc = archive_read_next_header(t->a, &t->entry);
 	t->in_header = false;
 	if (rc == ARCHIVE_EOF)
 		return drain(t, e);
 	if (is_bad(rc))
 		return failed(t, e);
-	t->size = archive_entry_size(*ae);
+	t->size = archive_entry_size(t->entry);
 	t->end = 0;
-	return 0;
+	return describe(t->entry, te, e);
+}
+
+bool tar_in_xattr(struct tar_in *t, const char **name, const void **value, size_t *len)
+{
+	return archive_entry_xattr_next(t->entry, name, value, len) == ARCHIVE_OK;
 }
 
 int tar_in_data(struct tar_in *t, const void **buf, size_t *n, int64_t *off, struct err *e)

@@ -1,11 +1,12 @@
-/* tar_in.h: entries of a hostile tar archive, packed or not, by libarchive. */
+/* tar_in.h: entries of a hostile tar archive, packed or not; tar_in.c alone knows libarchive. */
 #ifndef ZL_OCI_TAR_IN_H
 #define ZL_OCI_TAR_IN_H
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
 
 #include "oci/unpack.h"
 #include "runtime/base/err.h"
@@ -24,6 +25,17 @@
  */
 struct tar_in;
 
+/* As the archive has it, unchecked; strings live until the next entry. */
+struct tar_entry {
+	const char *path;		/* never NULL */
+	mode_t type;			/* S_IFMT bits; of a hard link mostly 0 */
+	const char *hardlink, *symlink; /* targets, or NULL */
+	int64_t size, uid, gid;
+	mode_t perm; /* twelve bits */
+	uint64_t major, minor;
+	struct timespec mtime; /* 0 if there is none */
+};
+
 struct tar_in *tar_in_new(unpack_read_fn *read, void *arg, const struct unpack_limits *limits,
 			  bool hash);
 /* res (may be NULL) as in ahead_finish. NULL is allowed. */
@@ -32,7 +44,9 @@ void tar_in_free(struct tar_in *t, struct unpack_result *res);
  * The next entry, valid until the next call, with what was left of the last one's
  * content passed over. 1 at the end; then all of the input has been read.
  */
-int tar_in_next(struct tar_in *t, struct archive_entry **ae, struct err *e);
+int tar_in_next(struct tar_in *t, struct tar_entry *te, struct err *e);
+/* The entry's next xattr, in no order; false after the last. */
+bool tar_in_xattr(struct tar_in *t, const char **name, const void **value, size_t *len);
 /*
  * The next piece of the entry's content and where in the file it belongs: pieces come in order,
  * never beyond the entry's size. 1 at its end.

@@ -116,7 +116,7 @@ void tree_free(struct tree *t)
 static int go_to_parent(struct walk *w, const char *path, bool make, char *name, struct err *e)
 {
 	char clean[UNPACK_PATH_MAX + 1];
-	char *slash;
+	const char *slash, *last;
 	int rc = path_clean(path, clean, e);
 
 	if (rc < 0)
@@ -125,7 +125,8 @@ static int go_to_parent(struct walk *w, const char *path, bool make, char *name,
 	rc = walk_to(w, slash ? clean : "", slash ? (size_t)(slash - clean) : 0, make, e);
 	if (rc < 0)
 		return rc;
-	strcpy(name, slash ? slash + 1 : clean); /* at most NAME_MAX: path_clean */
+	last = slash ? slash + 1 : clean;
+	memcpy(name, last, strlen(last) + 1); /* at most NAME_MAX: path_clean */
 	return 0;
 }
 

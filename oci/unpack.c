@@ -42,52 +42,38 @@ static int bad_entry(const char *path, const char *what, struct err *e)
 	return err_set(e, EBADMSG, "the entry %s has %s", tree_show(shown, path), what);
 }
 
-static int read_xattrs(struct unpack *u, struct archive_entry *ae, const char *path,
-		       struct tree_attr *attr, struct err *e)
+static int read_xattrs(struct unpack *u, const struct tar_entry *te, struct tree_attr *attr,
+		       struct err *e)
 {
-	size_t n = 0;
+	struct tree_xattr x;
 
 	attr->xattrs = u->xattrs;
-	if (archive_entry_xattr_reset(ae) == 0)
-		return 0;
-	for (;;) {
-		struct tree_xattr *x = &u->xattrs[n];
-		const char *name;
-
-		if (n == UNPACK_XATTRS_MAX)
-			return bad_entry(path, "too many xattrs", e);
-		if (archive_entry_xattr_next(ae, &name, &x->value, &x->len) != ARCHIVE_OK)
-			break;
-		x->name = name;
-		if (*name)
-			n++;
+	while (tar_in_xattr(u->in, &x.name, &x.value, &x.len)) {
+		if (*x.name == 0)
+			continue;
+		if (attr->nxattrs == UNPACK_XATTRS_MAX)
+			return bad_entry(te->path, "too many xattrs", e);
+		u->xattrs[attr->nxattrs++] = x;
 	}
-	attr->nxattrs = n;
 	return 0;
 }
 
-static int read_attr(struct unpack *u, struct archive_entry *ae, const char *path, mode_t type,
-		     struct tree_attr *attr, struct err *e)
+static int read_attr(struct unpack *u, const struct tar_entry *te, struct tree_attr *attr,
+		     struct err *e)
 {
-	int64_t uid = archive_entry_uid(ae), gid = archive_entry_gid(ae);
-	dev_t major = archive_entry_rdevmajor(ae), minor = archive_entry_rdevminor(ae);
-	long nsec = archive_entry_mtime_nsec(ae);
-
-	*attr = (struct tree_attr){ 0 };
-	if (uid < 0 || uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX)
-		return bad_entry(path, "an owner beyond 32 bits", e);
-	attr->st.uid = (uint32_t)uid;
-	attr->st.gid = (uint32_t)gid;
-	attr->st.mode = type | (S_ISLNK(type) ? 0777 : archive_entry_perm(ae) & 07777);
-	if (S_ISCHR(type) || S_ISBLK(type)) {
-		if (major > UINT32_MAX || minor > UINT32_MAX)
-			return bad_entry(path, "a device number beyond 32 bits", e);
-		attr->st.rdev_major = (uint32_t)major;
-		attr->st.rdev_minor = (uint32_t)minor;
+	*attr = (struct tree_attr){ .mtime = te->mtime };
+	if (te->uid < 0 || te->uid > UINT32_MAX || te->gid < 0 || te->gid > UINT32_MAX)
+		return bad_entry(te->path, "an owner beyond 32 bits", e);
+	attr->st.uid = (uint32_t)te->uid;
+	attr->st.gid = (uint32_t)te->gid;
+	attr->st.mode = te->type | (S_ISLNK(te->type) ? 0777 : te->perm);
+	if (S_ISCHR(te->type) || S_ISBLK(te->type)) {
+		if (te->major > UINT32_MAX || te->minor > UINT32_MAX)
+			return bad_entry(te->path, "a device number beyond 32 bits", e);
+		attr->st.rdev_major = (uint32_t)te->major;
+		attr->st.rdev_minor = (uint32_t)te->minor;
 	}
-	attr->mtime.tv_sec = archive_entry_mtime_is_set(ae) ? archive_entry_mtime(ae) : 0;
-	attr->mtime.tv_nsec = nsec >= 0 && nsec < 1000000000 ? nsec : 0;
-	return read_xattrs(u, ae, path, attr, e);
+	return read_xattrs(u, te, attr, e);
 }
 
 static int write_at(int fd, const void *buf, size_t n, int64_t off)
@@ -135,10 +121,9 @@ static int write_content(struct unpack *u, int fd, const char *path, int64_t siz
 	return 0;
 }
 
-static int make_file(struct unpack *u, struct archive_entry *ae, const char *path,
-		     const struct tree_attr *attr, struct err *e)
+static int make_file(struct unpack *u, const char *path, int64_t size, const struct tree_attr *attr,
+		     struct err *e)
 {
-	int64_t size = archive_entry_size(ae);
 	int fd, rc;
 
 	if (size < 0 || (uint64_t)size > u->max_bytes)
@@ -173,10 +158,9 @@ static int make_whiteout(struct unpack *u, const char *path, const char *base, s
 	return tree_whiteout(u->tree, hidden, e);
 }
 
-static int make_entry(struct unpack *u, struct archive_entry *ae, const char *path, struct err *e)
+static int make_entry(struct unpack *u, const struct tar_entry *te, const char *path, struct err *e)
 {
-	const char *base = strrchr(path, '/'), *link = archive_entry_hardlink(ae);
-	mode_t type = archive_entry_filetype(ae);
+	const char *base = strrchr(path, '/');
 	struct tree_attr attr;
 	int rc;
 
@@ -185,19 +169,18 @@ static int make_entry(struct unpack *u, struct archive_entry *ae, const char *pa
 		return make_whiteout(u, path, base, e);
 	if (strstr(path, "/" WHITEOUT_META_PREFIX) || str_starts(path, WHITEOUT_META_PREFIX))
 		return 0; /* aufs's own, in folders */
-	if (link)
-		return tree_link(u->tree, path, link, e);
-	rc = read_attr(u, ae, path, type, &attr, e);
+	if (te->hardlink)
+		return tree_link(u->tree, path, te->hardlink, e);
+	rc = read_attr(u, te, &attr, e);
 	if (rc < 0)
 		return rc;
-	switch (type) {
+	switch (te->type) {
 	case S_IFREG:
-		return make_file(u, ae, path, &attr, e);
+		return make_file(u, path, te->size, &attr, e);
 	case S_IFDIR:
 		return tree_dir(u->tree, path, &attr, e);
 	case S_IFLNK:
-		link = archive_entry_symlink(ae);
-		return tree_symlink(u->tree, path, link ? link : "", &attr, e);
+		return tree_symlink(u->tree, path, te->symlink ? te->symlink : "", &attr, e);
 	case S_IFCHR:
 	case S_IFBLK:
 	case S_IFIFO:
@@ -208,33 +191,24 @@ static int make_entry(struct unpack *u, struct archive_entry *ae, const char *pa
 	}
 }
 
-/* The entry's path without slashes at its end: a folder's name is a name, too. */
-static char *entry_path(struct archive_entry *ae)
-{
-	const char *p = archive_entry_pathname(ae);
-	size_t n = p ? strlen(p) : 0;
-
-	while (n && p[n - 1] == '/')
-		n--;
-	return p ? xstrndup(p, n) : NULL;
-}
-
 /* 1 at the end. */
 static int next_entry(struct unpack *u, struct err *e)
 {
 	own_free char *path = NULL;
-	struct archive_entry *ae;
-	int rc = tar_in_next(u->in, &ae, e);
+	struct tar_entry te;
+	size_t n;
+	int rc = tar_in_next(u->in, &te, e);
 
 	if (rc != 0)
 		return rc;
 	if (++u->res->entries > u->max_entries)
 		return err_set(e, EFBIG, "it has more than %llu entries",
 			       (unsigned long long)u->max_entries);
-	path = entry_path(ae);
-	if (path == NULL)
-		return err_set(e, EBADMSG, "the tar archive is damaged: an entry has no name");
-	return make_entry(u, ae, path, e);
+	/* A folder's name is a name, too, without the slashes at its end. */
+	for (n = strlen(te.path); n && te.path[n - 1] == '/'; n--)
+		;
+	path = xstrndup(te.path, n);
+	return make_entry(u, &te, path, e);
 }
 
 int unpack_layer(int dirfd, unpack_read_fn *read, void *arg, const struct unpack_limits *limits,
