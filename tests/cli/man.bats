@@ -46,7 +46,7 @@ teardown_file() {
 	# Where pages are looked for, these are not installed: seen to below.
 	output=$(grep -v "referenced manual not found: Xr zl" <<<"$output" || true)
 	output_is ""
-	for ref in $(sed -nE 's/^\.Xr ([a-z-]+) 1.*/\1/p' "$top"/man/*.1 | sort -u); do
+	while read -r ref; do
 		[ -e "$top/man/$ref.1" ] || fail "no page $ref"
-	done
+	done < <(sed -nE 's/^\.Xr ([a-z-]+) 1.*/\1/p' "$top"/man/*.1 | sort -u)
 }
