@@ -201,7 +201,7 @@ make_images() {
 	layout_layer "$out/layers" "$work/m1.tar" zstd
 	layout_layer "$out/layers" "$work/m2.tar" none
 	layout_layer "$out/layers" "$work/m3.tar"
-	layout_image "$out/layers" latest "$base"
+	layout_image "$out/layers" layers:latest "$base"
 
 	# One index for two platforms; the foreign one says so when it is run by mistake.
 	cp -r "$out/busybox" "$out/index"

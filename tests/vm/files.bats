@@ -95,7 +95,7 @@ end'
 @test "two containers of one image do not see each other's writes" {
 	zl create --name one busybox sh -c 'echo one >/f; cat /f'
 	zl create --name two busybox sh -c 'cat /f'
-	run -0 zl start -a one
+	run -0 --separate-stderr zl start -a one
 	output_is one
 	run --separate-stderr zl start -a two
 	status_is 1
@@ -131,7 +131,7 @@ end'
 	wait_until 30 bash -c 'zl logs watch | grep -q one'
 	echo two-and-longer >dir/f
 	echo gone >dir/go.new && mv dir/go.new dir/go
-	run -0 timeout 60 zl wait watch
+	run -0 timeout -k 5 60 zl wait watch
 	output_is 0
 	run -0 zl logs watch
 	output_is $'one\ntwo-and-longer\ngone\nf\ngo'

@@ -17,7 +17,7 @@ setup() {
 }
 
 @test "PID 1 is the workload, in namespaces of its own" {
-	in_vm 'echo $$; ps -o pid | wc -l; readlink /proc/self/ns/pid /proc/self/ns/mnt /proc/self/ns/uts /proc/self/ns/ipc /proc/self/ns/cgroup | wc -l'
+	in_vm 'echo $$; ps -o pid | wc -l; for n in pid mnt uts ipc cgroup; do readlink /proc/self/ns/$n; done | sort -u | wc -l'
 	[ "${lines[0]}" = 1 ]
 	[ "${lines[1]}" -le 5 ] || fail "more processes than ours: $output"
 	[ "${lines[2]}" = 5 ]
@@ -43,7 +43,7 @@ setup() {
 		test -z "$(ls /sys/firmware 2>/dev/null)" && echo no-firmware
 		touch /sys/x 2>/dev/null || echo no-sys
 		reboot -f 2>/dev/null || echo no-reboot
-		date -s 2001-01-01 >/dev/null 2>&1 || echo no-clock'
+		date -s 2001-01-01 2>&1 | grep -q "not permitted" && echo no-clock'
 	for word in mount hostname mem sysctl sysrq kcore firmware sys reboot clock; do
 		output_has "no-$word"
 	done
@@ -94,10 +94,10 @@ setup() {
 
 @test "the end of PID 1 is the end of all; what it leaves behind holds nothing up" {
 	SECONDS=0
-	run --separate-stderr timeout 60 zl run -q --rm busybox sh -c 'sleep 1000 & sleep 1000 & echo main; exit 6'
+	run --separate-stderr timeout -k 5 60 zl run -q --rm busybox sh -c 'sleep 1000 & sleep 1000 & echo main; exit 6'
 	status_is 6
 	output_is main
-	run --separate-stderr timeout 60 zl run -q --rm busybox probe orphan
+	run --separate-stderr timeout -k 5 60 zl run -q --rm busybox probe orphan
 	status_is 3
 }
 

@@ -66,29 +66,29 @@ pattern() {
 }
 
 @test "a workload that does not read its stdin ends all the same" {
-	run -0 timeout 60 bash -c 'yes | zl run -q --rm -i busybox echo ended'
+	run -0 timeout -k 5 60 bash -c 'yes | zl run -q --rm -i busybox echo ended'
 	output_is ended
 	# An open stdin that never says anything, too.
-	run -0 timeout 60 bash -c 'zl run -q --rm -i busybox echo ended < <(exec sleep 50)'
+	run -0 timeout -k 5 60 bash -c 'zl run -q --rm -i busybox echo ended < <(exec sleep 50)'
 	output_is ended
 }
 
 @test "a reader that goes away ends the workload by SIGPIPE" {
-	run timeout 120 bash -c 'zl run -q --rm --name early busybox yes | head -n 2; echo "${PIPESTATUS[0]}"'
+	run timeout -k 5 120 bash -c 'zl run -q --rm --name early busybox yes | head -n 2; echo "${PIPESTATUS[0]}"'
 	[ "${lines[0]}" = y ] && [ "${lines[1]}" = y ]
 	[ "${lines[2]}" = 141 ] || fail "status ${lines[2]}"
 	# stderr alone, with stdout still open.
-	run timeout 120 bash -c 'zl run -q --rm busybox sh -c "yes >&2" 2> >(head -n 1 >/dev/null); echo $?'
+	run timeout -k 5 120 bash -c 'zl run -q --rm busybox sh -c "yes >&2" 2> >(head -n 1 >/dev/null); echo $?'
 	[ "${lines[-1]}" = 141 ]
 }
 
 @test "a closed stdout and stderr from the start" {
-	run timeout 60 bash -c 'zl run -q --rm busybox sh -c "echo x; exit 3" >&- 2>&-; echo $?'
+	run timeout -k 5 60 bash -c 'zl run -q --rm busybox sh -c "echo x; exit 3" >&- 2>&-; echo $?'
 	[ "${lines[-1]}" = 3 ] || [ "${lines[-1]}" = 1 ] || [ "${lines[-1]}" = 141 ]
 }
 
 @test "a full disk under our stdout is an error and no success" {
-	run timeout 60 bash -c 'zl run -q --rm busybox sh -c "while echo x; do :; done" >/dev/full; echo $?'
+	run timeout -k 5 60 bash -c 'zl run -q --rm busybox sh -c "while echo x; do :; done" >/dev/full; echo $?'
 	[ "${lines[-1]}" != 0 ]
 }
 
