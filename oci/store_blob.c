@@ -242,9 +242,25 @@ static int verify(struct blob_writer *w, const struct digest *got, struct err *e
 	return 0;
 }
 
-int blob_writer_commit(struct blob_writer *w, struct digest *d, struct err *e)
+/* From tmp/ to blobs/, written out if it is small. */
+static int publish(struct blob_writer *w, const struct digest *d, struct err *e)
 {
 	char hex[DIGEST_HEX_LEN + 1];
+	struct store *s = w->s;
+
+	if (w->have <= BLOB_SYNC_MAX) {
+		if (fdatasync(w->fd) < 0)
+			return err_sys(e, "write to the store %s", s->root);
+	} else {
+		sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	}
+	if (renameat(s->tmpfd, w->name, s->blobsfd, digest_hex(hex, d)) < 0)
+		return err_sys(e, "create %s/blobs/sha256/%s", s->root, hex);
+	return 0;
+}
+
+int blob_writer_commit(struct blob_writer *w, struct digest *d, struct err *e)
+{
 	struct store *s = w->s;
 	struct digest got;
 	int rc;
@@ -253,12 +269,11 @@ int blob_writer_commit(struct blob_writer *w, struct digest *d, struct err *e)
 	rc = verify(w, &got, e);
 	if (rc == 0 && !w->known)
 		rc = store_pin_blob(s, &got, e);
-	if (rc == 0 && w->have <= BLOB_SYNC_MAX)
-		rc = fdatasync(w->fd) < 0 ? err_sys(e, "write to the store %s", s->root) : 0;
+	/* One that is there already stays: others may have it open or linked. */
+	if (rc == 0 && !w->known && store_blob_has(s, &got, w->have))
+		unlinkat(s->tmpfd, w->name, 0);
 	else if (rc == 0)
-		sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-	if (rc == 0 && renameat(s->tmpfd, w->name, s->blobsfd, digest_hex(hex, &got)) < 0)
-		rc = err_sys(e, "create %s/blobs/sha256/%s", s->root, hex);
+		rc = publish(w, &got, e);
 	if (rc == 0 && d)
 		*d = got;
 	if (rc < 0)
