@@ -10,7 +10,6 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
-#include "runtime/virtio/device.h"
 
 #define KVM_DEVICE   "/dev/kvm"
 #define CPUINFO	     "/proc/cpuinfo"
@@ -76,21 +75,6 @@ enum machine_kind machine_choose(enum machine_kind kind, char *why, unsigned lon
 	return kind == MACHINE_KVM ? MACHINE_KVM : MACHINE_QEMU;
 }
 
-/* Without the devices that QEMU is not served: it has no front end for them, or its own. */
-static struct machine *start_qemu(struct loop *l, const struct machine_spec *spec,
-				  machine_end_fn *ended, void *arg, struct err *e)
-{
-	struct virtio_device *served[MACHINE_DEVICES_MAX];
-	struct machine_spec s = *spec;
-
-	s.devices = served;
-	s.ndevices = 0;
-	for (unsigned i = 0; i < spec->ndevices; i++)
-		if (spec->devices[i]->ops->num_vhost_queues)
-			served[s.ndevices++] = spec->devices[i];
-	return machine_qemu.start(l, &s, ended, arg, e);
-}
-
 struct machine *machine_start(struct loop *l, const struct machine_spec *spec,
 			      machine_end_fn *ended, void *arg, struct err *e)
 {
@@ -98,17 +82,17 @@ struct machine *machine_start(struct loop *l, const struct machine_spec *spec,
 	char why[WHY_MAX];
 
 	if (spec->kind == MACHINE_QEMU)
-		return start_qemu(l, spec, ended, arg, e);
+		return machine_qemu.start(l, spec, ended, arg, e);
 	if (!kvm_usable(why, sizeof(why))) {
 		if (spec->kind == MACHINE_AUTO)
-			return start_qemu(l, spec, ended, arg, e);
+			return machine_qemu.start(l, spec, ended, arg, e);
 		err_set(e, ENOTSUP, "the KVM machine cannot be used: %s", why);
 		return NULL;
 	}
 	m = machine_kvm.start(l, spec, ended, arg, e);
 	if (m == NULL && spec->kind == MACHINE_AUTO && e && e->code == EBUSY) {
 		log_warn("%s; going on in software emulation", e->msg);
-		m = start_qemu(l, spec, ended, arg, e);
+		m = machine_qemu.start(l, spec, ended, arg, e);
 	}
 	return m;
 }

@@ -8,34 +8,31 @@
 #define PERM_BITS 07777U
 #define HOST_PERM 0777U
 
+static const struct {
+	const char *name;
+	uint32_t mode;
+} types[] = {
+	{ "file", S_IFREG }, { "dir", S_IFDIR },     { "symlink", S_IFLNK },
+	{ "pipe", S_IFIFO }, { "socket", S_IFSOCK },
+};
+
+#define NTYPES (sizeof(types) / sizeof(types[0]))
+
 size_t layer_stat_format(char *buf, const struct layer_stat *st)
 {
-	char type[48] = "";
+	const char *type = types[0].name;
 	int n;
 
-	switch (st->mode & S_IFMT) {
-	case S_IFDIR:
-		strcpy(type, ":dir");
-		break;
-	case S_IFLNK:
-		strcpy(type, ":symlink");
-		break;
-	case S_IFIFO:
-		strcpy(type, ":pipe");
-		break;
-	case S_IFSOCK:
-		strcpy(type, ":socket");
-		break;
-	case S_IFBLK:
-	case S_IFCHR:
-		snprintf(type, sizeof(type), ":%s-%u-%u", S_ISBLK(st->mode) ? "block" : "char",
-			 st->rdev_major, st->rdev_minor);
-		break;
-	default:
-		strcpy(type, ":file");
-		break;
+	if (S_ISBLK(st->mode) || S_ISCHR(st->mode)) {
+		n = snprintf(buf, LAYER_STAT_MAX, "%u:%u:0%o:%s-%u-%u", st->uid, st->gid,
+			     st->mode & PERM_BITS, S_ISBLK(st->mode) ? "block" : "char",
+			     st->rdev_major, st->rdev_minor);
+		return (size_t)n;
 	}
-	n = snprintf(buf, LAYER_STAT_MAX, "%u:%u:0%o%s", st->uid, st->gid, st->mode & PERM_BITS,
+	for (size_t i = 0; i < NTYPES; i++)
+		if ((st->mode & S_IFMT) == types[i].mode)
+			type = types[i].name;
+	n = snprintf(buf, LAYER_STAT_MAX, "%u:%u:0%o:%s", st->uid, st->gid, st->mode & PERM_BITS,
 		     type);
 	return (size_t)n;
 }
@@ -57,16 +54,9 @@ static const char *number(const char *p, const char *end, unsigned base, uint32_
 
 static bool parse_type(const char *p, const char *end, struct layer_stat *st)
 {
-	static const struct {
-		const char *name;
-		uint32_t mode;
-	} types[] = {
-		{ "file", S_IFREG }, { "dir", S_IFDIR },     { "symlink", S_IFLNK },
-		{ "pipe", S_IFIFO }, { "socket", S_IFSOCK },
-	};
 	size_t n = (size_t)(end - p);
 
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+	for (size_t i = 0; i < NTYPES; i++) {
 		if (strlen(types[i].name) == n && memcmp(types[i].name, p, n) == 0) {
 			st->mode |= types[i].mode;
 			return true;

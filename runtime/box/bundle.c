@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -25,18 +26,22 @@ extern const unsigned char kernel_embedded[], kernel_embedded_end[];
 extern const unsigned char initramfs_embedded[], initramfs_embedded_end[];
 extern const char bundle_id[];
 
+/* As numbers: to the compiler the two labels are different objects. */
+static size_t packed_size(void)
+{
+	return (uintptr_t)kernel_embedded_end - (uintptr_t)kernel_embedded;
+}
+
 static size_t kernel_size(void)
 {
-	unsigned long long n =
-		ZSTD_getFrameContentSize(kernel_embedded,
-					 (size_t)(kernel_embedded_end - kernel_embedded));
+	unsigned long long n = ZSTD_getFrameContentSize(kernel_embedded, packed_size());
 
 	return n > KERNEL_MAX ? 0 : (size_t)n; /* unknown and error are huge */
 }
 
 static size_t initrd_size(void)
 {
-	return (size_t)(initramfs_embedded_end - initramfs_embedded);
+	return (uintptr_t)initramfs_embedded_end - (uintptr_t)initramfs_embedded;
 }
 
 static bool file_is(int dir, const char *name, size_t size)
@@ -70,8 +75,7 @@ static int put_kernel(int dir, struct err *e)
 	p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return err_sys(e, "map %s", KERNEL_FILE);
-	got = ZSTD_decompress(p, n, kernel_embedded,
-			      (size_t)(kernel_embedded_end - kernel_embedded));
+	got = ZSTD_decompress(p, n, kernel_embedded, packed_size());
 	munmap(p, n);
 	if (ZSTD_isError(got) || got != n)
 		return err_set(e, EINVAL, "unpack the embedded kernel: %s",

@@ -184,9 +184,26 @@ static void qemu_free(struct machine *m)
 	free(q);
 }
 
-static struct machine *qemu_start(struct loop *l, const struct machine_spec *spec,
+/* Devices without vhost-user queues are our own machine's only. */
+static struct machine_spec served_only(const struct machine_spec *spec,
+				       struct virtio_device **served)
+{
+	struct machine_spec s = *spec;
+
+	s.devices = served;
+	s.ndevices = 0;
+	for (unsigned i = 0; i < spec->ndevices && i < MACHINE_DEVICES_MAX; i++) {
+		if (spec->devices[i]->ops->num_vhost_queues)
+			served[s.ndevices++] = spec->devices[i];
+	}
+	return s;
+}
+
+static struct machine *qemu_start(struct loop *l, const struct machine_spec *all,
 				  machine_end_fn *ended, void *arg, struct err *e)
 {
+	struct virtio_device *served[MACHINE_DEVICES_MAX];
+	const struct machine_spec s = served_only(all, served), *spec = &s;
 	struct qemu_args a = { .memfd = -1 };
 	own_free char *binary = NULL;
 	struct tsc_clock tsc;
