@@ -1,6 +1,7 @@
 /* bind_attr.c: making files in a bind; their owner, mode, size, times and attributes. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -264,9 +265,8 @@ static int host_name(const struct fuse *f, const char *name, char *buf)
 		return -EOPNOTSUPP;
 	if (strcmp(name, LAYER_XATTR_STAT) == 0)
 		return -EPERM;
-	if (strlen(prefix) + strlen(name) >= XATTR_NAME_ROOM)
+	if (snprintf(buf, XATTR_NAME_ROOM, "%s%s", prefix, name) >= (int)XATTR_NAME_ROOM)
 		return -ERANGE;
-	strcpy(stpcpy(buf, prefix), name);
 	return 0;
 }
 
