@@ -149,6 +149,8 @@ static void boot_too_long(void *arg)
 void holder_alone(struct holder *h)
 {
 	log_to(h->log_fd);
+	if (h->log)
+		logfile_limit(h->log, 0);
 }
 
 void holder_started(struct holder *h)
@@ -327,6 +329,8 @@ static int make_main(struct holder *h, struct holder_start *s, struct err *e)
 	if (s->has_io) {
 		h->rows = s->io.rows;
 		h->cols = s->io.cols;
+		if (spec->auto_remove && s->io.out >= 0 && (spec->tty || s->io.err >= 0))
+			logfile_limit(h->log, LOG_FOREGROUND_MAX);
 		task_attach(h->main, &s->io, h->starter);
 	}
 	return 0;

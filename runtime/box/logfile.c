@@ -101,46 +101,36 @@ struct logfile *logfile_open(int dirfd, struct err *e)
 	return l;
 }
 
-/*
- * Bytes of p that stand for themselves in a JSON string: printable ASCII but
- * for quote and backslash, eight at a time.
- */
-static size_t plain_run(const unsigned char *p, size_t n)
+/* How a byte is written in a JSON string. */
+enum {
+	PLAIN, /* as it is */
+	UTF8,  /* as it is, if it starts a valid sequence */
+	HEX,   /* \u00xx */
+	       /* any other: a backslash and this letter */
+};
+
+static const char how[256] = {
+	[0 ... 7] = HEX, ['\b'] = 'b',	['\t'] = 't',		['\n'] = 'n',
+	[0xb] = HEX,	 ['\f'] = 'f',	['\r'] = 'r',		[0xe ... 0x1f] = HEX,
+	['"'] = '"',	 ['\\'] = '\\', [0x80 ... 0xff] = UTF8,
+};
+
+/* The longest a byte can become. */
+#define BYTE_MAX 6
+
+/* Eight bytes that are all plain. */
+static bool plain8(const unsigned char *p)
 {
 	const uint64_t ones = 0x0101010101010101ULL, high = ones * 0x80;
-	size_t i = 0;
+	uint64_t v, quote, slash, control;
 
-	for (; i + 8 <= n; i += 8) {
-		uint64_t v, quote, slash, control;
-
-		memcpy(&v, p + i, 8);
-		quote = v ^ ones * '"';
-		slash = v ^ ones * '\\';
-		control = (v - ones * 0x20) & ~v;
-		quote = (quote - ones) & ~quote;
-		slash = (slash - ones) & ~slash;
-		if ((v | control | quote | slash) & high)
-			break;
-	}
-	while (i < n && p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
-		i++;
-	return i;
-}
-
-static void put_escaped(struct str *out, unsigned char c)
-{
-	static const char named[] = "\"\"\\\\\nn\rr\tt\bb\ff";
-	static const char hex[] = "0123456789abcdef";
-	char text[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
-
-	for (size_t i = 0; i + 1 < sizeof(named); i += 2) {
-		if ((unsigned char)named[i] == c) {
-			text[1] = named[i + 1];
-			str_add_mem(out, text, 2);
-			return;
-		}
-	}
-	str_add_mem(out, text, sizeof(text));
+	memcpy(&v, p, 8);
+	quote = v ^ ones * '"';
+	slash = v ^ ones * '\\';
+	control = (v - ones * 0x20) & ~v;
+	quote = (quote - ones) & ~quote;
+	slash = (slash - ones) & ~slash;
+	return ((v | control | quote | slash) & high) == 0;
 }
 
 /* The length of the valid UTF-8 sequence at p (no surrogates, no overlong), or 0. */
@@ -160,29 +150,53 @@ static size_t utf8_run(const unsigned char *p, size_t left)
 	return n;
 }
 
+/* A byte that is not plain, or the UTF-8 sequence it starts; how many bytes it used. */
+static size_t put_special(char **at, const unsigned char *p, size_t left, bool *clean)
+{
+	static const char hex[] = "0123456789abcdef";
+	char kind = how[p[0]], *o = *at;
+	size_t n = 1;
+
+	if (kind == UTF8) {
+		n = utf8_run(p, left);
+		*clean &= n != 0;
+		memcpy(o, n ? (const char *)p : "\357\277\275", n ? n : 3);
+		*at = o + (n ? n : 3);
+		return n ? n : 1;
+	}
+	*o++ = '\\';
+	if (kind == HEX) {
+		memcpy(o, "u00", 3);
+		o[3] = hex[p[0] >> 4];
+		o[4] = hex[p[0] & 15];
+		o += 5;
+	} else {
+		*o++ = kind;
+	}
+	*at = o;
+	return n;
+}
+
 /* False if there were bytes that are no UTF-8. */
 static bool put_text(struct str *out, const unsigned char *p, size_t n)
 {
 	bool clean = true;
+	size_t i = 0;
+	char *o;
 
-	for (size_t i = 0; i < n;) {
-		size_t k = plain_run(p + i, n - i);
-
-		if (k == 0 && p[i] >= 0x80)
-			k = utf8_run(p + i, n - i);
-		if (k) {
-			str_add_mem(out, p + i, k);
-			i += k;
-			continue;
-		}
-		if (p[i] < 0x80) {
-			put_escaped(out, p[i]);
-		} else {
-			str_add_mem(out, "\357\277\275", 3);
-			clean = false;
-		}
-		i++;
+	str_reserve(out, n * BYTE_MAX);
+	o = out->s + out->len;
+	while (i < n) {
+		for (; n - i >= 8 && plain8(p + i); i += 8, o += 8)
+			memcpy(o, p + i, 8);
+		if (i == n)
+			break;
+		if (how[p[i]] == PLAIN)
+			*o++ = (char)p[i++];
+		else
+			i += put_special(&o, p + i, n - i, &clean);
 	}
+	out->len = (size_t)(o - out->s);
 	return clean;
 }
 
@@ -190,21 +204,21 @@ static void put_base64(struct str *out, const unsigned char *p, size_t n)
 {
 	static const char digits[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *o;
 
-	str_reserve(out, n / 3 * 4 + 5);
-	for (size_t i = 0; i < n; i += 3) {
+	str_reserve(out, n / 3 * 4 + 4);
+	o = out->s + out->len;
+	for (size_t i = 0; i < n; i += 3, o += 4) {
 		size_t left = n - i;
 		uint32_t v = (uint32_t)p[i] << 16 | (left > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
 			     (left > 2 ? p[i + 2] : 0);
-		char four[4] = { digits[v >> 18], digits[v >> 12 & 63], digits[v >> 6 & 63],
-				 digits[v & 63] };
 
-		if (left < 3)
-			four[3] = '=';
-		if (left < 2)
-			four[2] = '=';
-		str_add_mem(out, four, 4);
+		o[0] = digits[v >> 18];
+		o[1] = digits[v >> 12 & 63];
+		o[2] = left > 1 ? digits[v >> 6 & 63] : '=';
+		o[3] = left > 2 ? digits[v & 63] : '=';
 	}
+	out->len = (size_t)(o - out->s);
 }
 
 /* line[0 .. len) holds its newline where it has one. */
@@ -281,6 +295,8 @@ static void add_piece(struct logfile *l, enum log_stream stream, const char *p, 
 void logfile_add(struct logfile *l, enum log_stream stream, const struct iovec *iov, int n,
 		 size_t skip)
 {
+	if (l->limit && l->taken >= l->limit)
+		return;
 	l->time_len = log_time_format(l->time, now_ns());
 	if (l->piece == NULL)
 		l->piece = xmalloc(PIECE);
@@ -296,11 +312,17 @@ void logfile_add(struct logfile *l, enum log_stream stream, const struct iovec *
 
 			memcpy(l->piece, from, k);
 			add_piece(l, stream, l->piece, k);
+			l->taken += k;
 			from += k;
 			left -= k;
 		}
 	}
 	flush(l);
+}
+
+void logfile_limit(struct logfile *l, uint64_t bytes)
+{
+	l->limit = bytes;
 }
 
 void logfile_end(struct logfile *l, enum log_stream stream)

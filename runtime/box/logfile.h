@@ -22,6 +22,13 @@
  */
 #define LOG_FILE     "log.json"
 #define LOG_LINE_MAX (16U << 10)
+/*
+ * All output is logged, with one exception: of a --rm container whose
+ * starting client is there and has both streams, only the first so many
+ * bytes. Its log dies with it and its output is on its way to where the user
+ * wants it; a stream of gigabytes shall not go to the disk besides.
+ */
+#define LOG_FOREGROUND_MAX (16ULL << 20)
 /* Longest record: each byte as \u00xx, and once more in base64. */
 #define LOG_RECORD_MAX (9 * LOG_LINE_MAX)
 
@@ -41,6 +48,8 @@ struct logfile *logfile_open(int dirfd, struct err *e);
  */
 void logfile_add(struct logfile *l, enum log_stream stream, const struct iovec *iov, int n,
 		 size_t skip);
+/* Output past so many bytes is not logged (0: all is). */
+void logfile_limit(struct logfile *l, uint64_t bytes);
 /* The stream is at its end: writes what waits. */
 void logfile_end(struct logfile *l, enum log_stream stream);
 /* Both streams' ends, and closes. NULL is allowed. */

@@ -166,6 +166,25 @@ static void parts_and_skips(void **state)
 	str_free(&got);
 }
 
+static void limited(void **state)
+{
+	struct logfile *l = logfile_open(dfd, NULL);
+	struct str got = STR_INIT;
+	unsigned records;
+
+	(void)state;
+	logfile_limit(l, 4);
+	add(l, LOG_STDOUT, "ab\n", 3);
+	add(l, LOG_STDOUT, "cd\n", 3);
+	add(l, LOG_STDOUT, "ef\n", 3);
+	logfile_limit(l, 0);
+	add(l, LOG_STDOUT, "gh\n", 3);
+	logfile_close(l);
+	read_back(LOG_STDOUT, &got, &records);
+	assert_string_equal(got.s, "ab\ncd\ngh\n");
+	str_free(&got);
+}
+
 /* A record cut short by a crash does not spoil what is added later. */
 static void after_crash(void **state)
 {
@@ -233,6 +252,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(is_json, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(parts_and_skips, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(after_crash, make_dir, drop_dir),
+		cmocka_unit_test_setup_teardown(limited, make_dir, drop_dir),
 		cmocka_unit_test(dockers_records),
 	};
 
