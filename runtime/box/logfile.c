@@ -23,6 +23,7 @@ struct logfile {
 	int fd;
 	off_t size;			 /* end of the last whole record */
 	bool failed;			 /* said so already */
+	uint64_t limit, taken;		 /* bytes of output; limit 0: none */
 	struct str out;			 /* records to be written */
 	struct str partial[LOG_STREAMS]; /* the start of a line */
 	char *piece;
@@ -106,7 +107,7 @@ enum {
 	PLAIN, /* as it is */
 	UTF8,  /* as it is, if it starts a valid sequence */
 	HEX,   /* \u00xx */
-	       /* any other: a backslash and this letter */
+	/* any other: a backslash and this letter */
 };
 
 static const char how[256] = {
