@@ -141,10 +141,12 @@ void qemu_command(const struct machine_spec *spec, const struct qemu_args *a, st
 		"-accel",
 		"tcg,thread=multi,tb-size=64",
 		"-cpu",
-		"max",
+		/* TCG runs rep movsb byte by byte: without ERMS the guest copies by words, 3 times
+		   as fast. */
+		"max,-erms,-fsrm",
 		"-sandbox",
-		"on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
-		"resourcecontrol=deny",
+		("on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
+		 "resourcecontrol=deny"),
 	};
 	unsigned long long mib = spec->mem >> 20;
 
