@@ -101,6 +101,8 @@ int meta_of_fd(int fd, bool upper, struct meta *m)
 		rc = read_stat(fd, m);
 	if (S_ISDIR(m->st.st_mode) && listed(list, n, LAYER_XATTR_OPAQUE))
 		m->opaque = true;
+	if (S_ISDIR(m->st.st_mode) && listed(list, n, LAYER_XATTR_IMPLIED))
+		m->implied = true;
 	if (rc == 0 && upper && n > 0)
 		rc = read_upper(fd, list, n, m);
 	return rc;

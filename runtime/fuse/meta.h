@@ -12,6 +12,7 @@ struct meta {
 	struct layer_stat ls; /* what the guest sees */
 	bool whiteout;
 	bool opaque;	   /* folders */
+	bool implied;	   /* folders: a layer below says what it is */
 	bool redirected;   /* folders of an upper */
 	bool has_origin;   /* uppers: */
 	uint64_t origin;   /* the inode number it keeps */

@@ -130,6 +130,48 @@ static int found_by_index(struct fuse *f, struct share *s, struct found *r)
 	return 0;
 }
 
+/* Of the topmost part what it is by itself, of the one that says so the rest. */
+static void take_over(struct meta *m, const struct meta *from)
+{
+	m->ls = from->ls;
+	m->st.st_atim = from->st.st_atim;
+	m->st.st_mtim = from->st.st_mtim;
+	m->st.st_ctim = from->st.st_ctim;
+	m->implied = false;
+}
+
+/* A folder that was found in layers, and the topmost one only implies it. */
+static int find_implied(struct fuse *f, struct node *dir, const char *name, struct found *r)
+{
+	for (unsigned i = 1; i < r->nparts; i++) {
+		int pfd = folder_layer(f, dir, r->parts[i]), fd, rc;
+		struct meta m;
+
+		rc = pfd < 0 ? pfd : meta_open(pfd, name, false, false, &fd, &m);
+		if (rc < 0)
+			return rc;
+		if (fd >= 0)
+			close(fd);
+		if (m.implied)
+			continue;
+		take_over(&r->m, &m);
+		break;
+	}
+	return 0;
+}
+
+static int find_lower_dir(struct fuse *f, struct node *dir, const char *name, unsigned below,
+			  struct found *r)
+{
+	int rc;
+
+	r->parts[r->nparts++] = r->where;
+	if (r->m.opaque)
+		return 0;
+	rc = collect(f, dir, name, below, r);
+	return rc == 0 && r->m.implied ? find_implied(f, dir, name, r) : rc;
+}
+
 static int find_lower(struct fuse *f, struct node *dir, const char *name, unsigned from,
 		      struct found *r)
 {
@@ -145,10 +187,8 @@ static int find_lower(struct fuse *f, struct node *dir, const char *name, unsign
 			return rc;
 		r->exists = true;
 		r->where = dir->folder->part[i].layer;
-		if (S_ISDIR(r->m.ls.mode)) {
-			r->parts[r->nparts++] = r->where;
-			return r->m.opaque ? 0 : collect(f, dir, name, i + 1, r);
-		}
+		if (S_ISDIR(r->m.ls.mode))
+			return find_lower_dir(f, dir, name, i + 1, r);
 		r->multi = r->m.st.st_nlink > 1;
 		if (s->index_used && r->multi)
 			return found_by_index(f, s, r);
@@ -222,13 +262,14 @@ static uint64_t shown_ino(const struct share *s, uint16_t where, const struct me
 
 /* A node that was known already was found by this name: from now on it is reached by it. */
 static void revive(struct fuse *f, struct node *n, struct node *dir, const char *name,
-		   const struct found *r)
+		   struct found *r)
 {
 	char buf[32];
 
 	if (n->place == PLACE_ORPHAN) {
 		snprintf(buf, sizeof(buf), "%" PRIu64, n->id);
-		chore_unlink(f, n->share->orphan_fd, buf);
+		if (unlinkat(n->share->orphan_fd, buf, 0) == 0)
+			r->m.st.st_nlink--;
 	} else if (n->place == PLACE_PINNED) {
 		file_unpin(f, n);
 	}
@@ -406,16 +447,34 @@ static int symlink_meta(struct fuse *f, struct node *n, struct meta *m)
 	return rc;
 }
 
+int union_dir_source(struct fuse *f, struct node *n, struct meta *m)
+{
+	int top = folder_part(f, n, 0), fd = top, rc;
+	struct meta low;
+
+	rc = top < 0 ? top : meta_of_fd(top, false, m);
+	for (unsigned i = 1; rc == 0 && m->implied && i < n->folder->nparts; i++) {
+		fd = folder_part(f, n, i);
+		rc = fd < 0 ? fd : meta_of_fd(fd, false, &low);
+		if (rc == 0 && !low.implied)
+			take_over(m, &low);
+	}
+	return rc < 0 ? rc : m->implied ? top : fd;
+}
+
 int union_meta(struct fuse *f, struct node *n, struct meta *m)
 {
 	bool upper = n->where == WHERE_UPPER;
 	struct ofile *o = NULL;
 	int rc;
 
+	if (n->folder && n->folder->upper) {
+		rc = folder_fd(f, n);
+		return rc < 0 ? rc : meta_of_fd(rc, true, m);
+	}
 	if (n->folder) {
-		int fd = n->folder->upper ? folder_fd(f, n) : folder_part(f, n, 0);
-
-		return fd < 0 ? fd : meta_of_fd(fd, n->folder->upper, m);
+		rc = union_dir_source(f, n, m);
+		return rc < 0 ? rc : 0;
 	}
 	if (S_ISLNK(n->type)) {
 		rc = symlink_meta(f, n, m);

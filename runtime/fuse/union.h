@@ -64,6 +64,8 @@ int union_node(struct fuse *f, struct node *dir, const char *name, struct found 
 /* The node of what was found, if the guest knows it; no reference. */
 struct node *union_known(struct fuse *f, struct node *dir, const struct found *r);
 int union_spot(struct fuse *f, struct node *n, struct spot *sp);
+/* A folder that lies in layers only: the part that says what it is; borrowed. */
+int union_dir_source(struct fuse *f, struct node *n, struct meta *m);
 /* What a node is now. */
 int union_meta(struct fuse *f, struct node *n, struct meta *m);
 /* The node's file, open (write: it must be in the upper); a reference. -ELOOP: a host symlink. */

@@ -32,7 +32,9 @@ static int target_read(struct fuse *f, struct node *n, struct target *t)
 	int rc;
 
 	if (n->folder) {
-		t->fd = n->folder->upper ? folder_fd(f, n) : folder_part(f, n, 0);
+		struct meta m;
+
+		t->fd = n->folder->upper ? folder_fd(f, n) : union_dir_source(f, n, &m);
 		return t->fd < 0 ? t->fd : 0;
 	}
 	rc = union_file(f, n, false, &t->file);

@@ -35,9 +35,12 @@ int union_keep_begin(struct fuse *f, struct node *n, const struct found *r, stru
 	*k = (struct keep){ .last = names_of(r) <= 1 };
 	if (n == NULL || r->where != WHERE_UPPER)
 		return 0;
+	if (n->place == PLACE_PINNED || n->place == PLACE_ORPHAN)
+		return 0; /* it is kept already */
 	if (!k->last && (n->place != PLACE_NAME || !is_its_name(n, dir, name)))
 		return 0; /* it is reached in another way */
-	if (f->npins < f->max_pins) {
+	/* with names left that are not known it must still be possible to link it */
+	if (k->last && f->npins < f->max_pins) {
 		rc = union_file(f, n, false, &k->file);
 		if (rc != -ELOOP)
 			return rc;
@@ -195,7 +198,7 @@ static int remove_dir(struct fuse *f, struct node *dir, const char *name, struct
 	int hide = union_in_layers(f, dir, name), rc = hide < 0 ? hide : 0, dirfd;
 	struct share *s = dir->share;
 
-	if (rc == 0 && n->folder->nparts)
+	if (rc == 0 && (hide || n->folder->nparts)) /* else the host looks */
 		rc = union_empty(f, n);
 	if (rc == 0)
 		rc = union_dir_up(f, dir);

@@ -88,22 +88,25 @@ static int open_upper(struct fuse *f, struct share *s, const char *upper, struct
 	return rc;
 }
 
-/* A fresh upper's root becomes what the topmost layer's root is. */
+/* A fresh upper's root becomes what the topmost layer that says so has as root. */
 static int dress_root(struct share *s, struct err *e)
 {
-	struct meta up, low;
-	int rc = meta_of_fd(s->upper_fd, true, &up);
+	struct meta up, low = { .implied = true };
+	int rc = meta_of_fd(s->upper_fd, true, &up), from = -1;
 
 	if (rc == 0 && up.has_origin)
 		return 0;
-	if (rc == 0 && s->nlayers) {
-		rc = meta_of_fd(s->layer_fd[0], false, &low);
-	} else if (rc == 0) {
+	for (unsigned i = 0; i < s->nlayers && rc == 0 && low.implied; i++) {
+		from = s->layer_fd[i];
+		rc = meta_of_fd(from, false, &low);
+	}
+	if (rc == 0 && low.implied) {
 		low = up;
 		low.ls = (struct layer_stat){ .mode = S_IFDIR | 0755 };
+		from = -1;
 	}
-	if (rc == 0 && s->nlayers)
-		rc = meta_copy_xattrs(s->layer_fd[0], s->upper_fd);
+	if (rc == 0 && from >= 0)
+		rc = meta_copy_xattrs(from, s->upper_fd);
 	if (rc == 0)
 		rc = meta_write(s->upper_fd, up.st.st_mode, &low.ls);
 	if (rc == 0 &&

@@ -325,16 +325,15 @@ int union_up(struct fuse *f, struct node *n, uint64_t limit)
 
 static int dir_up_one(struct fuse *f, struct node *n)
 {
-	int from = folder_part(f, n, 0), pfd, rc;
 	struct share *s = n->share;
 	own_fd int to = -1;
 	struct meta m;
 	char tmp[32];
 	struct stat st;
+	int from = union_dir_source(f, n, &m), pfd, rc;
 
-	rc = from < 0 ? from : meta_of_fd(from, false, &m);
-	if (rc < 0)
-		return rc;
+	if (from < 0)
+		return from;
 	union_tmp_name(s, tmp, sizeof(tmp));
 	if (mkdirat(s->tmp_fd, tmp, 0700) < 0)
 		return -errno;
