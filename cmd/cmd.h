@@ -101,7 +101,7 @@ int zl_store(struct zl *z, struct err *e);
  */
 struct image *zl_pull(struct zl *z, const char *name, const struct pull_options *o, struct err *e);
 
-/* "zl: <sentence>" on stderr. */
+/* each.c: "zl: <sentence>" on stderr. */
 void complain(const struct err *e);
 
 /*

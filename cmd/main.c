@@ -10,27 +10,6 @@
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
 
-void complain(const struct err *e)
-{
-	fflush(stdout);
-	fprintf(stderr, "zl: %s\n", e->msg);
-}
-
-int for_each_operand(struct zl *z, void *flags, const struct operands *ops, each_fn *fn)
-{
-	int failed = 0;
-
-	for (int i = 0; i < ops->n; i++) {
-		struct err e = ERR_INIT;
-
-		if (fn(z, flags, ops->v[i], &e) < 0) {
-			complain(&e);
-			failed = 1;
-		}
-	}
-	return failed;
-}
-
 /* A closed stdin, stdout or stderr would be reused by the next open. */
 static void fill_standard_fds(void)
 {
