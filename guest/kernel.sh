@@ -74,7 +74,7 @@ fi
 
 rm -rf "$cache"/kernel.work.*
 work=$(mktemp -d "$cache/kernel.work.XXXXXX")
-trap 'kill "$job" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill "$job" 2>/dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM HUP
 job=
 mkdir "$work/out"

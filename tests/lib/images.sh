@@ -219,6 +219,7 @@ make_images() {
 	layout_layer "$out/bare" "$work/bare.tar"
 	layout_image "$out/bare" latest '{"Entrypoint":["/probe"]}'
 
+	cp "$work/root/bin/probe" "$out/probe"
 	docker_archive "$out/busybox" busybox:latest >"$out/busybox.tar"
 	docker_archive "$out/busybox" other:1.0 other:2.0 >"$out/two-names.tar"
 	docker_archive "$out/entry" entry:latest >"$out/entry.tar"
