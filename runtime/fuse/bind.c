@@ -84,6 +84,15 @@ int bind_fd(struct fuse *f, struct node *n, int *fd, int *owned)
 	return 0;
 }
 
+uint32_t bind_host_perm(const struct fuse *f, uint32_t mode)
+{
+	if (f->root_user)
+		return mode & 07777;
+	if (S_ISDIR(mode))
+		return (mode & 0777) | 0700;
+	return S_ISLNK(mode) ? mode & 0777 : (mode & 0777) | 0600;
+}
+
 /* What is kept beside the file, if it may be believed and could be there. */
 static bool kept_stat(struct fuse *f, int fd, const struct statx *x, struct layer_stat *ls)
 {
@@ -139,6 +148,9 @@ int bind_attr(struct fuse *f, int fd, struct attr *a, struct statx *x)
 		a->uid = ls.uid;
 		a->gid = ls.gid;
 		a->mode = (a->mode & ~07000U) | (ls.mode & 07000);
+		/* unless somebody changed it on the host since */
+		if ((bind_host_perm(f, ls.mode) & 0777) == (a->mode & 0777))
+			a->mode = (a->mode & ~0777U) | (ls.mode & 0777);
 	}
 	if (!S_ISREG(ls.mode) && S_ISREG(a->mode)) {
 		a->mode = (a->mode & 07777) | (ls.mode & S_IFMT);

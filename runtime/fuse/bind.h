@@ -20,10 +20,13 @@
  *
  * Root on the host: owners, modes and attributes are real. An ordinary user:
  * what is his is shown as root's, others' as nobody's; what the guest wants
- * otherwise is kept in LAYER_XATTR_STAT beside the file: of it, owner, group,
- * the bits above 0777 and the kind are taken; the nine permission bits are
- * always the file's own. Device nodes are made in this form in either case:
- * the guest must not be able to make one on the host.
+ * otherwise is kept in LAYER_XATTR_STAT beside the file: owner, group, the
+ * bits above 0777, the kind. Files and folders always stay readable and
+ * writable for their owner on the host, as root in the guest expects of them:
+ * where the guest took that away, the nine permission bits are kept too, and
+ * believed as long as the host's are what they led to. Only a symlink's owner
+ * cannot be kept. Device nodes are made in this form in either case: the guest
+ * must not be able to make one on the host.
  */
 
 #define BIND_NOBODY   65534
@@ -36,6 +39,8 @@ int bind_fd(struct fuse *f, struct node *n, int *fd, int *owned);
 int bind_statx(int fd, struct statx *x);
 /* What the guest sees of an open (O_PATH) file. */
 int bind_attr(struct fuse *f, int fd, struct attr *a, struct statx *x);
+/* The permission bits a file gets on the host. */
+uint32_t bind_host_perm(const struct fuse *f, uint32_t mode);
 /* Makes the guest see owner, bits and kind of ls; its permission bits become the file's. */
 int bind_dress(struct fuse *f, int fd, const struct layer_stat *ls);
 int bind_getattr(struct fuse *f, struct node *n, struct attr *a);

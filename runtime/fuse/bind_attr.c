@@ -20,28 +20,43 @@ static struct layer_stat stat_of(const struct attr *a)
 	return (struct layer_stat){ a->uid, a->gid, a->mode, a->rdev_major, a->rdev_minor };
 }
 
+/* Whether something of it cannot be seen from the file alone. */
+static bool must_keep(const struct fuse *f, uint32_t host_type, const struct layer_stat *ls)
+{
+	if ((ls->mode & S_IFMT) != host_type)
+		return true;
+	if (f->root_user)
+		return false;
+	return ls->uid || ls->gid || (ls->mode & 07000) ||
+	       bind_host_perm(f, ls->mode) != (ls->mode & 0777);
+}
+
 /* Keeps beside the file what the host cannot or must not know. */
 static int keep_stat(struct fuse *f, const char *path, uint32_t host_type,
 		     const struct layer_stat *ls)
 {
-	bool odd = (ls->mode & S_IFMT) != host_type;
 	char text[LAYER_STAT_MAX];
 	size_t n;
 
-	if (!odd && (f->root_user || (ls->uid == 0 && ls->gid == 0 && !(ls->mode & 07000)))) {
+	if (!must_keep(f, host_type, ls)) {
 		if (!f->root_user && (host_type == S_IFREG || host_type == S_IFDIR))
 			removexattr(path, LAYER_XATTR_STAT);
 		return 0;
 	}
 	n = layer_stat_format(text, ls);
-	/* the user's own attributes are for files and folders only: of others it is refused */
-	return setxattr(path, LAYER_XATTR_STAT, text, n, 0) < 0 ? -EPERM : 0;
+	if (setxattr(path, LAYER_XATTR_STAT, text, n, 0) == 0)
+		return 0;
+	/* such attributes are for files and folders only, and not on every file system */
+	if (!f->root_user && ls->uid == 0 && ls->gid == 0 && !(ls->mode & 07000) &&
+	    (ls->mode & S_IFMT) == host_type)
+		return chmod(path, ls->mode & 0777) < 0 ? -errno : 0;
+	return -EPERM;
 }
 
 int bind_dress(struct fuse *f, int fd, const struct layer_stat *ls)
 {
+	uint32_t mode = bind_host_perm(f, ls->mode), type;
 	char path[BIND_PROC_MAX];
-	uint32_t mode = ls->mode & (f->root_user ? 07777 : 0777), type;
 	struct statx x;
 	int rc = bind_statx(fd, &x);
 
@@ -62,9 +77,9 @@ int bind_dress(struct fuse *f, int fd, const struct layer_stat *ls)
 }
 
 /* Creates the host's file; *fd is a descriptor of it (for regular files a real one). */
-static int put_object(int dirfd, const char *name, const struct make *m, int *fd)
+static int put_object(struct fuse *f, int dirfd, const char *name, const struct make *m, int *fd)
 {
-	uint32_t perm = m->mode & 0777;
+	uint32_t perm = bind_host_perm(f, m->mode) & 0777;
 	int rc = 0;
 
 	*fd = -1;
@@ -77,8 +92,11 @@ static int put_object(int dirfd, const char *name, const struct make *m, int *fd
 		break;
 	case S_IFIFO:
 	case S_IFSOCK:
-		rc = mknodat(dirfd, name, (m->mode & S_IFMT) | perm, 0);
-		break;
+		if (f->root_user) {
+			rc = mknodat(dirfd, name, (m->mode & S_IFMT) | perm, 0);
+			break;
+		} /* else their owner could not be kept */
+		__attribute__((fallthrough));
 	default: /* devices too: as empty files */
 		*fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, perm);
 		return *fd < 0 ? -errno : 0;
@@ -113,9 +131,9 @@ static int put_unnamed(int dirfd, const struct make *m, int *fd)
 static int dress_new(struct fuse *f, int fd, const struct layer_stat *ls)
 {
 	int rc = bind_dress(f, fd, ls);
-	bool device = S_ISCHR(ls->mode) || S_ISBLK(ls->mode);
+	bool plain = S_ISREG(ls->mode) || S_ISDIR(ls->mode) || S_ISLNK(ls->mode);
 
-	return rc == -EPERM && !f->root_user && !device ? 0 : rc;
+	return rc == -EPERM && !f->root_user && plain ? 0 : rc;
 }
 
 int bind_make(struct fuse *f, struct node *dir, const char *name, const struct make *m,
@@ -134,7 +152,7 @@ int bind_make(struct fuse *f, struct node *dir, const char *name, const struct m
 	if (dirfd < 0)
 		return dirfd;
 	if (name)
-		rc = put_object(dirfd, name, m, &fd);
+		rc = put_object(f, dirfd, name, m, &fd);
 	else
 		rc = o ? put_unnamed(dirfd, m, &fd) : -EINVAL;
 	if (rc < 0)
