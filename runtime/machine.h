@@ -29,7 +29,7 @@ enum machine_kind {
 
 struct machine_spec {
 	enum machine_kind kind;
-	unsigned cpus;	     /* vcpus, 1 .. the host's */
+	unsigned cpus;	     /* vcpus, 1 .. the host's; 0: the machine's default */
 	uint64_t mem;	     /* bytes of guest memory */
 	const char *kernel;  /* path of an uncompressed vmlinux with a PVH note */
 	const char *initrd;  /* path of the initramfs with the agent */

@@ -19,7 +19,6 @@
 
 /* Without -m; docker has no limit, a VM needs one. */
 #define MEMORY_DEFAULT (1ULL << 30)
-#define CPUS_DEFAULT   2
 
 /* What a message about a dead VM shows of its console. */
 #define CONSOLE_TAIL_LINES 8
@@ -119,7 +118,7 @@ static unsigned host_cpus(void)
 
 static unsigned cpus_of(const struct box_spec *spec)
 {
-	uint64_t want = spec->nano_cpus ? (spec->nano_cpus + 999999999) / 1000000000 : CPUS_DEFAULT;
+	uint64_t want = (spec->nano_cpus + 999999999) / 1000000000;
 
 	return want > host_cpus() ? host_cpus() : (unsigned)want;
 }

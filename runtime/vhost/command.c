@@ -108,8 +108,9 @@ static void add_device(struct strv *argv, struct virtio_device *d, unsigned n, i
  * What the kernel is told, besides what the caller adds. A reset or a panic
  * ends QEMU (-no-reboot). No time goes into output nobody reads, nor into
  * measuring clocks we know (the local APIC's timer and a further CPU's delay
- * loop cost more than 100 ms each; ticks come from the PIT instead). With
- * one CPU the kernel would patch away 7000 lock prefixes, 100 ms, which cost
+ * loop cost more than 100 ms each). One CPU can take its ticks from the PIT
+ * instead, and still sleeps when idle; several would keep ticking. With one
+ * CPU the kernel would patch away 7000 lock prefixes, 100 ms, which cost
  * nothing under TCG.
  */
 static char *kernel_command(const struct machine_spec *spec, const struct qemu_args *a)
@@ -117,7 +118,9 @@ static char *kernel_command(const struct machine_spec *spec, const struct qemu_a
 	struct str s = STR_INIT;
 
 	str_add(&s, "console=ttyS0 quiet loglevel=1 reboot=t panic=-1 swiotlb=noforce "
-		    "no_timer_check noapictimer noreplace-smp");
+		    "no_timer_check noreplace-smp");
+	if (spec->cpus == 1)
+		str_add(&s, " noapictimer");
 	if (a->tsc_khz)
 		str_addf(&s, " tsc=reliable tsc_early_khz=%u lpj=%u", a->tsc_khz,
 			 (unsigned)((uint64_t)a->tsc_khz * 1000 / GUEST_HZ));

@@ -31,6 +31,8 @@
  */
 #define GONE_TIMEOUT_NS 2000000000U
 #define REASON_MAX	512
+/* A second one costs half as much again at the start, and ticks when idle. */
+#define CPUS_DEFAULT 1
 
 struct qemu {
 	struct machine m;
@@ -184,12 +186,14 @@ static void qemu_free(struct machine *m)
 	free(q);
 }
 
-/* Devices without vhost-user queues are our own machine's only. */
-static struct machine_spec served_only(const struct machine_spec *spec,
+/* With our default, and without the devices that are our own machine's only: no queue here. */
+static struct machine_spec served_spec(const struct machine_spec *spec,
 				       struct virtio_device **served)
 {
 	struct machine_spec s = *spec;
 
+	if (s.cpus == 0)
+		s.cpus = CPUS_DEFAULT;
 	s.devices = served;
 	s.ndevices = 0;
 	for (unsigned i = 0; i < spec->ndevices && i < MACHINE_DEVICES_MAX; i++) {
@@ -203,7 +207,7 @@ static struct machine *qemu_start(struct loop *l, const struct machine_spec *all
 				  machine_end_fn *ended, void *arg, struct err *e)
 {
 	struct virtio_device *served[MACHINE_DEVICES_MAX];
-	const struct machine_spec s = served_only(all, served), *spec = &s;
+	const struct machine_spec s = served_spec(all, served), *spec = &s;
 	struct qemu_args a = { .memfd = -1 };
 	own_free char *binary = NULL;
 	struct tsc_clock tsc;

@@ -15,6 +15,7 @@
 #include "runtime/vmm/vmm.h"
 
 #define KVM_DEVICE   "/dev/kvm"
+#define CPUS_DEFAULT 4 /* or the host's, if it has fewer */
 #define CMDLINE_BASE "console=ttyS0 quiet loglevel=1 reboot=t panic=-1 swiotlb=noforce tsc=reliable"
 
 bool vmm_call(struct vmm *v, void (*fn)(void *arg), void *arg)
@@ -251,6 +252,13 @@ static void kvm_free(struct machine *m)
 	free(v);
 }
 
+static unsigned default_cpus(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : n > CPUS_DEFAULT ? CPUS_DEFAULT : (unsigned)n;
+}
+
 static struct machine *kvm_start(struct loop *l, const struct machine_spec *spec,
 				 machine_end_fn *ended, void *arg, struct err *e)
 {
@@ -262,8 +270,8 @@ static struct machine *kvm_start(struct loop *l, const struct machine_spec *spec
 	v->ended = ended;
 	v->ended_arg = arg;
 	v->kvm_fd = v->vm_fd = v->serial.fd = v->serial.irq_fd = v->call_fd = -1;
-	v->ncpus = spec->cpus;
-	v->cpus = xcalloc(spec->cpus, sizeof(*v->cpus));
+	v->ncpus = spec->cpus ? spec->cpus : default_cpus();
+	v->cpus = xcalloc(v->ncpus, sizeof(*v->cpus));
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_mutex_init(&v->serial_lock, NULL);
 	pthread_cond_init(&v->cond, NULL);
@@ -272,7 +280,7 @@ static struct machine *kvm_start(struct loop *l, const struct machine_spec *spec
 	v->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->serial.fd < 0 || v->serial.irq_fd < 0 || v->call_fd < 0)
 		err_sys(e, "open the console log %s", spec->console);
-	else if (spec->cpus == 0 || spec->cpus > VMM_CPUS_MAX)
+	else if (v->ncpus > VMM_CPUS_MAX)
 		err_set(e, ERANGE, "a VM has 1 to %d vcpus", VMM_CPUS_MAX);
 	else if ((v->call_watch = loop_add(l, v->call_fd, EPOLLIN, on_call, v, e)) &&
 		 assemble(v, spec, e) == 0)
