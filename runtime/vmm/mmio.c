@@ -20,6 +20,16 @@
 	(1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC | \
 	 1ULL << VIRTIO_RING_F_EVENT_IDX)
 
+/* A larger ring only costs the driver time and memory when it fills it. */
+#define MMIO_QUEUE_MAX 256
+
+static uint32_t queue_max(const struct mmio_dev *d)
+{
+	uint32_t max = d->dev->ops->queue_size_max;
+
+	return max < MMIO_QUEUE_MAX ? max : MMIO_QUEUE_MAX;
+}
+
 static uint64_t features(const struct mmio_dev *d)
 {
 	return d->dev->ops->features | FEATURES_ALL;
@@ -60,7 +70,7 @@ static bool queue_resolve(struct mmio_dev *d, struct mmio_queue *mq)
 	const struct gmem *mem = &d->vmm->mem;
 	uint64_t n = mq->num;
 
-	if (n == 0 || (n & (n - 1)) || n > d->dev->ops->queue_size_max)
+	if (n == 0 || (n & (n - 1)) || n > queue_max(d))
 		return false;
 	if ((mq->desc & 15) || (mq->avail & 1) || (mq->used & 3))
 		return false;
@@ -264,7 +274,7 @@ static uint32_t read_register(struct mmio_dev *d, uint64_t off)
 			       ? 0
 			       : (uint32_t)(features(d) >> (32 * d->device_features_sel));
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
-		return mq ? d->dev->ops->queue_size_max : 0;
+		return mq ? queue_max(d) : 0;
 	case VIRTIO_MMIO_QUEUE_READY:
 		return mq && mq->ready;
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
