@@ -129,6 +129,8 @@ int follow_open(struct follow *f, struct err *e)
 			return -EINVAL;
 		f->io.in = box_pump_fd(f->pump);
 	}
+	for (int fd = 0; fd <= 2; fd++)
+		f->terminals |= isatty(fd) ? 1U << fd : 0;
 	f->raw_wanted = terminal && f->tty;
 	if (f->tty && !term_size(STDOUT_FILENO, &f->io.rows, &f->io.cols))
 		term_size(STDIN_FILENO, &f->io.rows, &f->io.cols);
@@ -173,6 +175,15 @@ static void die_of(int sig)
 	raise(sig);
 }
 
+/* Any of our streams was a terminal that has hung up since. */
+static bool terminal_gone(const struct follow *f)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (f->terminals & 1U << fd && !isatty(fd))
+			return true;
+	return false;
+}
+
 static void take_signal(struct follow *f, struct box_client *c, uint32_t task, int sig)
 {
 	if (sig == SIGWINCH) {
@@ -191,6 +202,9 @@ static void take_signal(struct follow *f, struct box_client *c, uint32_t task, i
 	if (!f->started && (sig == SIGINT || sig == SIGTERM) && ++f->impatience >= IMPATIENT)
 		sig = SIGKILL;
 	box_client_signal(c, task, sig, NULL);
+	/* nobody is left whom the task could matter to; it lives on if it minds no SIGHUP */
+	if (sig == SIGHUP && terminal_gone(f))
+		f->hung_up = true;
 }
 
 static void take_signals(struct follow *f, struct box_client *c, uint32_t task)
@@ -249,6 +263,8 @@ int follow_run(struct follow *f, struct box_client *c, uint32_t task, struct err
 			return err_sys(e, "poll");
 		if (fds[POLL_SIGNAL].revents)
 			take_signals(f, c, task);
+		if (f->hung_up)
+			return 128 + SIGHUP;
 		if (pumping && (fds[POLL_PUMP].revents || fds[POLL_PUMP + 1].revents)) {
 			enum box_pump_result r = box_pump_run(f->pump);
 

@@ -168,7 +168,7 @@ pattern() {
 		set timeout 60
 		spawn bash --norc
 		send "stty -a >before; zl run -q --rm -it --name sane busybox sh; stty -a >after; echo back-\$?\r"
-		expect "# "
+		expect "/ # "
 		send "kill -9 1; echo alive\r"
 		expect "alive"
 		exec zl kill sane
