@@ -231,14 +231,25 @@ static int set_times(int fd, const struct change *c)
 	return utimensat(AT_FDCWD, path, ts, 0) < 0 ? -errno : 0;
 }
 
+/*
+ * Whether the guest may change what the node is. Where a share is of one file,
+ * its root is the folder that file lies in on the host: no business of the guest's.
+ */
+static int changeable(const struct node *n)
+{
+	if (n->share->read_only || (n->share->only && n == n->share->root))
+		return -EROFS;
+	return 0;
+}
+
 int bind_setattr(struct fuse *f, struct node *n, const struct change *c, struct attr *a)
 {
 	own_fd int owned = -1;
 	struct statx x;
-	int fd, rc = 0;
+	int fd, rc = changeable(n);
 
-	if (n->share->read_only)
-		return -EROFS;
+	if (rc < 0)
+		return rc;
 	if (c->valid & FATTR_SIZE)
 		rc = set_size(f, n, c);
 	if (rc == 0)
@@ -348,8 +359,8 @@ static int change_xattr(struct fuse *f, struct node *n, const char *name, const 
 	own_fd int owned = -1;
 	int fd, rc = host_name(f, name, host);
 
-	if (rc == 0 && n->share->read_only)
-		rc = -EROFS;
+	if (rc == 0)
+		rc = changeable(n);
 	if (rc == 0)
 		rc = bind_fd(f, n, &fd, &owned);
 	if (rc < 0)
