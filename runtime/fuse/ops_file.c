@@ -275,6 +275,12 @@ int op_lseek(struct call *c)
 	off_t at;
 	int rc;
 
+	/*
+	 * The guest asks without writing back first: where it caches writes, our answer would
+	 * call a hole what it has just written. Told no, it takes all of a file for data.
+	 */
+	if (c->f->is_union)
+		return -ENOSYS;
 	if (in->whence != SEEK_DATA && in->whence != SEEK_HOLE)
 		return -EINVAL;
 	if (in->offset > INT64_MAX)
