@@ -39,20 +39,18 @@ SAY = $(if $(V),,@echo "  $(1) $@" &&)
 # --- what there is
 SRC := $(filter-out cmd/main.c,$(wildcard cmd/*.c oci/*.c vsock/*.c runtime/*.c runtime/*/*.c runtime/*/*/*.c))
 OBJ := $(SRC:%.c=$O/%.o)
-EMBED := $(if $(wildcard guest/main.c),$O/libembed.a)
 AGENT_SRC := $(wildcard guest/*.c vsock/*.c) $(filter-out runtime/base/json.c,$(wildcard runtime/base/*.c))
 GUEST_OBJ := $(patsubst %.c,$O/%.o,$(filter-out guest/main.c,$(wildcard guest/*.c)))
 UNIT := $(patsubst %.c,$O/%,$(wildcard tests/unit/test_*.c))
 UNIT_HELP := $(patsubst %.c,$O/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 FUZZ := $(patsubst %.c,$O/%,$(wildcard tests/fuzz/fuzz_*.c))
-MAN := $(wildcard man/*.1)
 
 all: $(ZL)
 
 # --- the executable
 build/zl: $O/zl
 	strip -o $@ $<
-$O/zl: $O/cmd/main.o $O/libzl.a $(EMBED)
+$O/zl: $O/cmd/main.o $O/libzl.a $O/libembed.a
 	$(call SAY,LD) $(CC) $(LINK) $(if $(filter build/static,$O),-static) -o $@ $^ $(LIBS)
 $O/libzl.a: $(OBJ)
 	$(call SAY,AR) rm -f $@ && ar rcs $@ $^
@@ -90,13 +88,13 @@ build/bundle_id: build/kernel build/initramfs
 	cat build/kernel/vmlinux.zst build/initramfs | sha256sum | head -c 16 >$@
 
 # --- tests
-$O/tests/unit/test_guest_%: $O/tests/unit/test_guest_%.o $(UNIT_HELP) $O/libguest.a $O/libzl.a $(EMBED)
+$O/tests/unit/test_guest_%: $O/tests/unit/test_guest_%.o $(UNIT_HELP) $O/libguest.a $O/libzl.a $O/libembed.a
 	$(call SAY,LD) $(CC) $(LINK) -o $@ $^ -lcmocka $(LIBS)
-$O/tests/unit/test_%: $O/tests/unit/test_%.o $(UNIT_HELP) $O/libzl.a $(EMBED)
+$O/tests/unit/test_%: $O/tests/unit/test_%.o $(UNIT_HELP) $O/libzl.a $O/libembed.a
 	$(call SAY,LD) $(CC) $(LINK) -o $@ $^ -lcmocka $(LIBS)
 # Fuzzers are this same build by clang, in a folder of its own.
 FUZZ_MAKE := $(MAKE) --no-print-directory CC=clang O=build/fuzz SANITIZE=fuzzer-no-link,address,undefined
-build/fuzz/tests/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $O/libguest.a $O/libzl.a $(EMBED)
+build/fuzz/tests/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $O/libguest.a $O/libzl.a $O/libembed.a
 	$(call SAY,LD) $(CC) $(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 fuzzers: $(FUZZ)
 
@@ -129,7 +127,10 @@ demo:
 	@.ci/demo build/zl
 install: $(ZL)
 	install -D -m 755 $(ZL) $(DESTDIR)$(PREFIX)/bin/zl
-	for f in $(MAN); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/man/$$f || exit; done
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 && install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -D -m 644 completions/zl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/zl
+	install -D -m 644 completions/_zl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_zl
+	install -D -m 644 completions/zl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/zl.fish
 clean:
 	rm -rf build
 

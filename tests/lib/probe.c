@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static int write_all(int fd, const void *p, size_t n)
@@ -177,14 +178,28 @@ static int orphan(char **argv)
 	return 3;
 }
 
+/* xattr FILE NAME: the value of an extended attribute. */
+static int xattr(char **argv)
+{
+	char value[256];
+	ssize_t n = lgetxattr(argv[0], argv[1], value, sizeof(value));
+
+	if (n < 0) {
+		perror(argv[0]);
+		return 1;
+	}
+	printf("%.*s\n", (int)n, value);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int operands;
 	int (*run)(char **argv);
 } commands[] = {
-	{ "pattern", 3, pattern }, { "both", 1, both },	    { "tty", 0, tty },
-	{ "signals", 1, signals }, { "fds", 0, fds },	    { "reopen", 0, reopen },
-	{ "mem", 1, mem },	   { "orphan", 0, orphan },
+	{ "pattern", 3, pattern }, { "both", 1, both }, { "tty", 0, tty },
+	{ "signals", 1, signals }, { "fds", 0, fds },	{ "reopen", 0, reopen },
+	{ "xattr", 2, xattr },	   { "mem", 1, mem },	{ "orphan", 0, orphan },
 };
 
 int main(int argc, char **argv)

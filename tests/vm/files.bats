@@ -43,6 +43,7 @@ setup() {
 		stat -c "%n %F %t:%T" null blk
 		stat -c "%n %u" link userlink; readlink userlink
 		test $(stat -c %i hard) = $(stat -c %i hard2) && stat -c %h hard
+		probe xattr xa user.colour
 		ls -a | grep wh; echo end'
 	expected='becomes-dir:
 f
@@ -60,13 +61,14 @@ sticky regular file 1644 0:0
 fifo fifo 600 0:0
 secret regular file 0 0:0
 closed directory 700 1000:1000
-xa regular file 644 0:0
+xa regular empty file 644 0:0
 null character special file 1:3
 blk block special file 7:0
 link 0
 userlink 1000
 owned
 2
+blue
 end'
 	# The order of busybox ls for several folders is by name.
 	[ "$(sort <<<"$output")" = "$(sort <<<"$expected")" ] || fail "$output"
