@@ -23,7 +23,9 @@
  * Starting or stopping a queue stops the thread, changes the set and starts
  * it anew: queues come and go a handful of times in a VM's life, and this
  * way they need no lock. The thread sleeps in an epoll set of its own with
- * the kick descriptors (edge-triggered, never read) and `stop`.
+ * the kick descriptors (edge-triggered, never read) and `stop`. A guest that
+ * never lets it sleep must not keep it from stopping: `stopping` is looked at
+ * between turns, what is left is served when the thread starts anew.
  *
  * A reply is announced as soon as it is there: the guest waits for it. While
  * the guest is busy collecting replies it asks for no interrupt, and none is
@@ -53,6 +55,7 @@ struct fs_dev {
 	struct virtq *q[FS_QUEUES];
 	pthread_t thread;
 	bool running;
+	atomic_bool stopping;
 	int epfd, stop, failed;
 	struct loop_watch *failed_watch;
 	struct virtq_chain chain;
@@ -103,7 +106,7 @@ static int serve_all(struct fs_dev *f)
 {
 	bool more = true;
 
-	while (more) {
+	while (more && !atomic_load_explicit(&f->stopping, memory_order_relaxed)) {
 		more = false;
 		for (unsigned i = 0; i < FS_QUEUES; i++) {
 			int r = f->q[i] ? serve_turn(f, f->q[i]) : 0;
@@ -145,11 +148,13 @@ static void thread_stop(struct fs_dev *f)
 
 	if (!f->running)
 		return;
+	atomic_store(&f->stopping, true);
 	fd_set_event(f->stop);
 	pthread_join(f->thread, NULL);
 	/* It may have ended by itself and not have seen the event. */
 	if (read(f->stop, &count, sizeof(count)) < 0)
 		assert(errno == EAGAIN);
+	atomic_store(&f->stopping, false);
 	f->running = false;
 }
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -183,6 +184,49 @@ static void test_request_while_stopped(void **state)
 	assert_in_range(len, sizeof(struct fuse_out_header), 512);
 }
 
+static atomic_bool enough;
+
+/* As soon as a request was answered, the next one is there. */
+static void ask_again(struct virtq *q)
+{
+	signal_fd(q);
+	if (atomic_load(&enough))
+		return;
+	rd_set_used_event(req, req->used[1]);
+	__atomic_store_n(&req->avail[1], (uint16_t)(req->used[1] + 1), __ATOMIC_RELEASE);
+}
+
+/* A guest that never stops asking cannot keep a queue from being stopped. */
+static void test_stop_busy(void **state)
+{
+	struct fuse_in_header h = { .len = sizeof(h), .opcode = FUSE_STATFS, .nodeid = 1 };
+	uint64_t out = rd_alloc(&d, sizeof(h), 8), in = rd_alloc(&d, 512, 8), count;
+	struct rd_seg seg[] = { { out, sizeof(h), false }, { in, 512, true } };
+	struct err e = ERR_INIT;
+	uint16_t head;
+
+	(void)state;
+	fuse_start();
+	fs->ops->queue_stop(fs, 1);
+	memcpy(rd_ptr(&d, out), &h, sizeof(h));
+	rd_set_used_event(req, req->seen);
+	head = rd_add(req, seg, 2);
+	for (unsigned i = 0; i < req->q.size; i++)
+		req->avail[2 + i] = head;
+	atomic_store(&enough, false);
+	req->q.signal = ask_again;
+	alarm(30); /* ends the test where stopping hangs */
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(fs->ops->queue_start(fs, 1, &req->q, &e), 0);
+		assert_int_equal(read(interrupt, &count, sizeof(count)), sizeof(count));
+		fs->ops->queue_stop(fs, 1);
+	}
+	alarm(0);
+	atomic_store(&enough, true);
+	assert_int_equal(fs->ops->queue_start(fs, 1, &req->q, &e), 0);
+	assert_int_equal(broken, 0);
+}
+
 static void test_forget(void **state)
 {
 	struct {
@@ -263,9 +307,9 @@ static void test_idle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_requests), T(test_stop_start), T(test_request_while_stopped),
-		T(test_forget),	  T(test_broken),     T(test_config),
-		T(test_idle),
+		T(test_requests),  T(test_stop_start), T(test_request_while_stopped),
+		T(test_stop_busy), T(test_forget),     T(test_broken),
+		T(test_config),	   T(test_idle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
