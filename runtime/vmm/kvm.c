@@ -60,26 +60,38 @@ void vmm_set_end(struct vmm *v, enum vmm_end end, uint8_t status, const char *te
 
 static void report_end(struct vmm *v)
 {
-	struct machine_end end = { .orderly = v->end != VMM_ERROR, .reason = v->end_text };
+	struct machine_end end = { .reason = v->end_text };
 	machine_end_fn *ended = v->ended;
+	bool over;
 
-	if (v->end == VMM_RUNNING || ended == NULL)
+	pthread_mutex_lock(&v->lock);
+	over = v->end != VMM_RUNNING; /* then nobody writes to it any more */
+	pthread_mutex_unlock(&v->lock);
+	if (!over || ended == NULL)
 		return;
+	end.orderly = v->end != VMM_ERROR;
 	v->ended = NULL;
 	ended(v->ended_arg, &end); /* may free v */
 }
 
-/* On the loop's thread: what vcpu threads asked for. */
+/*
+ * On the loop's thread: what vcpu threads asked for. No more than was asked
+ * for until now: vcpus that go on asking wake the loop again, and must not
+ * keep it from everything else.
+ */
 static void on_call(void *arg, uint32_t events)
 {
 	struct vmm *v = arg;
+	unsigned waiting = 0;
 	uint64_t n;
 
 	(void)events;
 	if (read(v->call_fd, &n, sizeof(n)) < 0)
 		return;
 	pthread_mutex_lock(&v->lock);
-	while (v->calls) {
+	for (struct vmm_call *c = v->calls; c; c = c->next)
+		waiting++;
+	while (v->calls && waiting--) {
 		struct vmm_call *c = v->calls;
 
 		v->calls = c->next;

@@ -215,6 +215,8 @@ int vcpu_start(struct vcpu *c, struct err *e)
 
 void vcpu_kick(struct vcpu *c)
 {
+	if (c->run == MAP_FAILED)
+		return; /* it could not be made */
 	__atomic_store_n(&c->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (c->started)
 		pthread_kill(c->thread, VCPU_SIGNAL);

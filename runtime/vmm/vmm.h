@@ -86,7 +86,7 @@ struct serial {
 	int fd;	    /* where the text goes */
 	int irq_fd; /* eventfd of the irqfd of VMM_SERIAL_IRQ */
 	bool thri;  /* "transmitter empty" is to be told */
-	unsigned lost;
+	size_t written, lost;
 	uint8_t ier, lcr, mcr, scr, dll, dlm;
 };
 uint8_t serial_in(struct serial *s, unsigned reg);

@@ -10,6 +10,7 @@
 #include <linux/virtio_mmio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "runtime/vmm/vmm.h"
@@ -247,6 +248,16 @@ static void test_nonsense_is_harmless(void **state)
 	assert_true(get(r, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
+/* What of a VM is there when its start fails half way is taken down again. */
+static void test_vcpu_that_was_not_made(void **state)
+{
+	struct vcpu c = { .fd = -1, .run = MAP_FAILED };
+
+	(void)state;
+	vcpu_kick(&c);
+	vcpu_free(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +267,7 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_rings_outside_of_memory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nonsense_is_harmless, set_up, tear_down),
+		cmocka_unit_test(test_vcpu_that_was_not_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
