@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ void agent_say(const char *fmt, ...)
 	va_end(ap);
 	str_add(&line, "\n");
 	(void)fd_write_full(2, line.s, line.len);
+	tcdrain(2); /* the VM may end right after */
 }
 
 void agent_end(void)
