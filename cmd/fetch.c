@@ -29,13 +29,20 @@ static int box_refs(void *arg, struct strv *refs, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; i < boxes.n; i++) {
+	for (size_t i = 0; i < boxes.n && rc == 0; i++) {
+		/* what it needs cannot be known, so all might be needed */
+		if (boxes.v[i]->state.status == BOX_DEAD)
+			rc = err_set(e, EIO,
+				     "nothing is removed from the store while container %.12s "
+				     "cannot be read (%s); remove it with: zl rm -f %.12s",
+				     boxes.v[i]->spec.id, boxes.v[i]->state.error,
+				     boxes.v[i]->spec.id);
 		strv_add_all(refs, &boxes.v[i]->spec.layers);
 		if (boxes.v[i]->spec.image_id)
 			strv_add(refs, boxes.v[i]->spec.image_id);
 	}
 	box_list_free(&boxes);
-	return 0;
+	return rc;
 }
 
 int zl_store(struct zl *z, struct err *e)

@@ -177,9 +177,14 @@ static struct box *load(const struct box_dirs *d, const char *id, struct err *e)
 	struct err why = ERR_INIT;
 	own_js struct js *j = NULL;
 
-	if (dirfd < 0) {
-		err_set(e, -dirfd, "No such container: %s", id);
+	if (dirfd == -ENOENT) {
+		err_set(e, ENOENT, "No such container: %s", id);
 		return NULL;
+	}
+	if (dirfd < 0) { /* it is there, whatever it is */
+		err_set(&why, -dirfd, "open its folder: %s", strerror(-dirfd));
+		dead(b, id, &why);
+		return steal_ptr(&b);
 	}
 	j = js_read(dirfd, BOX_SPEC_FILE, BOX_JSON_MAX, &why);
 	if (j == NULL || box_spec_from_json(&b->spec, j, &why) < 0 ||
@@ -260,11 +265,12 @@ int box_list(const struct box_dirs *d, struct box_list *out, struct err *e)
 	own_dir DIR *dir = opendir(path);
 	struct dirent *de;
 	bool litter = false;
+	int rc;
 
 	*out = (struct box_list){ NULL, 0 };
 	if (dir == NULL)
 		return errno == ENOENT ? 0 : err_sys(e, "open %s", path);
-	while ((de = readdir(dir))) {
+	while ((errno = 0, de = readdir(dir))) {
 		struct box *b;
 
 		if (str_starts(de->d_name, ".new-") || str_starts(de->d_name, ".gone-"))
@@ -277,6 +283,11 @@ int box_list(const struct box_dirs *d, struct box_list *out, struct err *e)
 		if ((out->n & (out->n - 1)) == 0)
 			out->v = xrealloc(out->v, (out->n ? 2 * out->n : 1) * sizeof(*out->v));
 		out->v[out->n++] = b;
+	}
+	if (errno) { /* a list that may lack some is none: the collector goes by it */
+		rc = err_sys(e, "read %s", path);
+		box_list_free(out);
+		return rc;
 	}
 	if (out->n)
 		qsort(out->v, out->n, sizeof(*out->v), newest_first);
@@ -314,8 +325,10 @@ int box_remove(const struct box_dirs *d, struct box *b, bool force, struct err *
 	own_fd int lock = steal_fd(&b->lock);
 	int rc;
 
-	if (dirfd < 0)
+	if (dirfd == -ENOENT)
 		return err_set(e, ENOENT, "No such container: %s", id);
+	if (dirfd < 0)
+		return err_set(e, -dirfd, "open %s: %s", b->dir, strerror(-dirfd));
 	if (lock < 0)
 		lock = box_lock_try(dirfd);
 	if (lock == -EAGAIN && state_read(dirfd, &b->state, NULL) == 0 &&
