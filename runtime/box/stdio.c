@@ -18,6 +18,11 @@
 
 /* Segments passed to one system call. */
 #define IO_IOV_MAX 64
+/*
+ * Most that is kept for a slow sink once the task has ended. What an agent that keeps to the rules
+ * sent before it said so is less: the device never holds more than VSOCK_BUF_SIZE of a stream.
+ */
+#define REST_MAX (4 * (size_t)VSOCK_BUF_SIZE)
 
 enum io_kind {
 	IO_FREE,   /* non-blocking by itself, or never waits (regular files) */
@@ -205,9 +210,11 @@ static void sink_write(struct io_end *x, const struct iovec *iov, int n, size_t 
 	}
 }
 
-/* Keeps what the sink did not take. */
+/* Keeps what the sink did not take; what a guest that never ends sends too much is dropped. */
 static void sink_keep(struct io_end *x, const struct iovec *iov, int n, size_t total)
 {
+	if (x->ahead < total && x->rest.len - x->rest_off >= REST_MAX)
+		x->ahead = total;
 	for (int i = 0; i < n && x->ahead < total; i++) {
 		size_t before = iov_total(iov, i);
 		size_t over = x->ahead > before ? x->ahead - before : 0;

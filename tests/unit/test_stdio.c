@@ -216,6 +216,33 @@ static void finish_keeps_the_rest(void **state)
 	close(p[0]);
 }
 
+/* A guest that goes on sending after its task's end fills no memory. */
+static void finish_is_bounded(void **state)
+{
+	const size_t total = 256 << 10, most = 2 << 20;
+	char *text = pattern(total);
+	size_t have = 0;
+	int p[2];
+
+	(void)state;
+	assert_int_equal(pipe(p), 0);
+	io_stream_add_sink(s, p[1], &owner_a);
+	io_stream_finish(s);
+	for (int i = 0; i < 64; i++)
+		assert_int_equal(push(text, total), total);
+	io_stream_eof(s);
+	fcntl(p[0], F_SETFL, O_NONBLOCK);
+	while (!io_stream_written(s, NULL)) {
+		ssize_t n = read(p[0], text, total);
+
+		have += n > 0 ? (size_t)n : 0;
+		assert_int_equal(loop_once(loop, 1000), 0);
+	}
+	assert_in_range(have, total, most);
+	free(text);
+	close(p[0]);
+}
+
 static ssize_t pull(char *buf, size_t n)
 {
 	struct iovec iov[2] = { { buf, n / 2 }, { buf + n / 2, n - n / 2 } };
@@ -276,6 +303,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(regular_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(broken_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(finish_keeps_the_rest, setup, teardown),
+		cmocka_unit_test_setup_teardown(finish_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(input_ends_with_its_source, setup, teardown),
 		cmocka_unit_test_setup_teardown(input_stays_without_once, setup, teardown),
 	};
