@@ -35,6 +35,8 @@ static void impatient(void *arg)
 
 static void kill_now(struct holder *h)
 {
+	if (h->killed)
+		return; /* whoever asks again must not make it wait longer */
 	h->killed = true;
 	loop_cancel(h->stop_timer);
 	h->stop_timer = loop_after(h->loop, KILL_PATIENCE_NS, impatient, h);
@@ -68,7 +70,7 @@ static void stop_timeout(void *arg)
 void request_stop(struct holder *h, int sig, int64_t timeout_s)
 {
 	request_signal(h, sig);
-	if (sig == SIGKILL || timeout_s < 0 || h->phase >= HOLDER_ENDING)
+	if (h->killed || sig == SIGKILL || timeout_s < 0 || h->phase >= HOLDER_ENDING)
 		return;
 	if (timeout_s > STOP_MAX_S)
 		timeout_s = STOP_MAX_S;
