@@ -223,6 +223,11 @@ static void on_refused(void *arg, const struct wire_failed *m)
 
 	if (t == NULL || t->over)
 		return;
+	/* it goes to a terminal: a guest must not write to that in zl's name */
+	for (char *c = m->message; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	}
 	if (t == h->main)
 		holder_end(h, TASK_FAILED, m->exit_code, m->message);
 	else
