@@ -84,6 +84,21 @@ static char *runtime_folder(const char *root)
 	return xasprintf("%s/run", root);
 }
 
+/* Sockets lie in it: were it another's, he could take the place of a container's. */
+static int check_runtime(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return errno == ENOENT ? 0 : err_sys(e, "runtime folder %s", path);
+	if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)))
+		return err_set(e, EPERM,
+			       "runtime folder %s: it must be yours, and others must not be able "
+			       "to write to it (is XDG_RUNTIME_DIR right?)",
+			       path);
+	return 0;
+}
+
 static int make_folder(const char *path, struct err *e)
 {
 	struct stat st;
@@ -113,6 +128,8 @@ int zl_dirs(struct zl *z, const char *root, bool make, struct err *e)
 		rc = make_folder(z->dirs.root, e);
 	if (make && rc == 0)
 		rc = make_folder(z->dirs.runtime, e);
+	if (make && rc == 0)
+		rc = check_runtime(z->dirs.runtime, e);
 	return rc;
 }
 

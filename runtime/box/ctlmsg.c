@@ -205,6 +205,8 @@ int ctl_connect(const char *path)
 	own_fd int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	own_fd int dirfd = -1;
 	struct sockaddr_un un;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
 	int rc = sock < 0 ? -errno : address(path, &un, &dirfd);
 
 	if (rc < 0)
@@ -213,5 +215,8 @@ int ctl_connect(const char *path)
 		if (errno != EINTR)
 			return -errno;
 	}
-	return steal_fd(&sock);
+	/* what is sent there (descriptors, environments) is for our own holder only */
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return -errno;
+	return peer.uid == geteuid() || peer.uid == 0 ? steal_fd(&sock) : -EPERM;
 }
