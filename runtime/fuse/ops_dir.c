@@ -33,22 +33,20 @@ static bool fits(const struct filler *w, const char *name)
 static void put_record(struct filler *w, const char *name, uint64_t cookie, uint64_t ino,
 		       uint32_t mode, const struct fuse_entry_out *entry)
 {
-	struct {
-		struct fuse_entry_out entry;
-		struct fuse_dirent de;
-		char name[FUSE_DIRENT_ALIGN(FUSE_NAME_LEN_MAX + 1)];
-	} rec;
-	size_t n = record_size(w, name), len = strlen(name);
+	char rec[sizeof(struct fuse_direntplus) + FUSE_DIRENT_ALIGN(FUSE_NAME_LEN_MAX + 1)] = { 0 };
+	size_t n = record_size(w, name), len = strlen(name), at = 0;
+	struct fuse_dirent de = {
+		.ino = ino, .off = cookie, .namelen = (uint32_t)len, .type = (mode & S_IFMT) >> 12
+	};
 
-	memset(&rec, 0, sizeof(rec));
-	if (entry)
-		rec.entry = *entry;
-	rec.de.ino = ino;
-	rec.de.off = cookie;
-	rec.de.namelen = (uint32_t)len;
-	rec.de.type = (mode & S_IFMT) >> 12;
-	memcpy(rec.name, name, len);
-	call_put(w->c, w->at, w->plus ? (void *)&rec : (void *)&rec.de, n);
+	if (w->plus) {
+		if (entry)
+			memcpy(rec, entry, sizeof(*entry));
+		at = sizeof(*entry);
+	}
+	memcpy(rec + at, &de, FUSE_NAME_OFFSET);
+	memcpy(rec + at + FUSE_NAME_OFFSET, name, len);
+	call_put(w->c, w->at, rec, n);
 	w->at += n;
 }
 
