@@ -23,6 +23,7 @@
 /* What a message about a dead VM shows of its console. */
 #define CONSOLE_TAIL_LINES 8
 #define CONSOLE_TAIL_MAX   1200
+#define CONSOLE_READ	   (16U << 10)
 
 static struct fuse *serve_root(const struct holder *h, struct err *e)
 {
@@ -137,27 +138,48 @@ static enum machine_kind kind_of(const struct box_spec *spec)
 	return strcmp(spec->machine, "qemu") == 0 ? MACHINE_QEMU : MACHINE_AUTO;
 }
 
-/* The last lines of what the guest's kernel and agent said, indented; "" if nothing. */
+/*
+ * Where to begin: at the line that says why the kernel gave up, if there is
+ * one (what follows it is a long trace), else some lines before the end.
+ */
+static size_t tail_start(const char *buf, size_t n)
+{
+	const char *panic = memmem(buf, n, "Kernel panic", strlen("Kernel panic"));
+	size_t from = panic ? (size_t)(panic - buf) : n;
+	int lines = 1;
+
+	while (from > 0 && buf[from - 1] != '\n')
+		from--;
+	while (!panic && from > 0 && lines < CONSOLE_TAIL_LINES) {
+		for (from--; from > 0 && buf[from - 1] != '\n'; from--)
+			;
+		lines++;
+	}
+	return from;
+}
+
+/* The telling lines of what the guest's kernel and agent said, indented; "" if none. */
 static void console_tail(const struct holder *h, char *out, size_t size)
 {
 	own_fd int fd = openat(h->dirfd, BOX_CONSOLE_FILE, O_RDONLY | O_CLOEXEC);
-	char buf[CONSOLE_TAIL_MAX];
+	own_free char *buf = xmalloc(CONSOLE_READ);
 	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-	size_t used = 0;
-	ssize_t n, from;
-	int lines = 0;
+	size_t used = 0, i, lines = 0;
+	ssize_t n;
 
 	out[0] = 0;
-	n = pread(fd, buf, sizeof(buf), end > (off_t)sizeof(buf) ? end - (off_t)sizeof(buf) : 0);
+	n = pread(fd, buf, CONSOLE_READ, end > (off_t)CONSOLE_READ ? end - (off_t)CONSOLE_READ : 0);
 	while (n > 0 && (buf[n - 1] == '\n' || buf[n - 1] == '\r' || buf[n - 1] == 0))
 		n--;
-	for (from = n; from > 0 && lines < CONSOLE_TAIL_LINES; from--)
-		lines += buf[from - 1] == '\n';
-	for (ssize_t i = from; i < n && used + 8 < size; i++) {
+	i = n > 0 ? tail_start(buf, (size_t)n) : 0;
+	for (bool first = true; n > 0 && i < (size_t)n && used + 8 < size; i++) {
 		unsigned char c = (unsigned char)buf[i];
 
-		if (i == from || buf[i - 1] == '\n')
+		if (first && lines++ == CONSOLE_TAIL_LINES)
+			break;
+		if (first)
 			used += (size_t)snprintf(out + used, size - used, "\n  ");
+		first = c == '\n';
 		if (c >= ' ' && c != 0x7f)
 			out[used++] = (char)c;
 		else if (c == '\t')
@@ -177,7 +199,7 @@ static void vm_ended(void *arg, const struct machine_end *end)
 	}
 	console_tail(h, tail, sizeof(tail));
 	snprintf(message, sizeof(message), "the VM ended unexpectedly: %s%s%s", end->reason,
-		 tail[0] ? "; the last lines of its console:" : "", tail);
+		 tail[0] ? "; its console says:" : "", tail);
 	holder_end(h, h->main->started ? TASK_EXITED : TASK_FAILED, BOX_CODE_FAILED, message);
 }
 
