@@ -98,6 +98,7 @@ state() {
 
 @test "signals to zl run reach the workload (--sig-proxy)" {
 	for sig in INT TERM HUP USR1; do
+		rm -f out # or the last one's "ready" would do
 		python3 -c 'import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >out 2>err 3>&- &
 		pid=$!
@@ -113,6 +114,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 	cat >hangup.exp <<-'END'
 		set timeout 60
 		spawn bash --norc
+		expect_after timeout { send_user "TIMED OUT"; exit 99 }
 		send "zl run -qd --name outlive busybox sleep 1000; echo done-\$?\r"
 		expect "done-0"
 		close

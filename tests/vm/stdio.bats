@@ -117,6 +117,7 @@ pattern() {
 	cat >tty.exp <<-'END'
 		set timeout 60
 		spawn zl run -q --rm -it busybox sh
+		expect_after timeout { send_user "TIMED OUT"; exit 99 }
 		stty rows 33 columns 111 < $spawn_out(slave,name)
 		expect "# "
 		send "probe tty\r"
@@ -146,6 +147,7 @@ pattern() {
 	cat >t.exp <<-'END'
 		set timeout 60
 		spawn zl run -q --rm -t busybox probe tty
+		expect_after timeout { send_user "TIMED OUT"; exit 99 }
 		expect -re {1 tty}
 		expect eof
 		catch wait result
@@ -167,7 +169,8 @@ pattern() {
 	cat >sane.exp <<-'END'
 		set timeout 60
 		spawn bash --norc
-		send "stty -a >before; zl run -q --rm -it --name sane busybox sh; stty -a >after; echo back-\$?\r"
+		expect_after timeout { send_user "TIMED OUT"; exit 99 }
+		send "stty -a >before; zl run -q --rm -it --name sane busybox sh; code=\$?; stty -a >after; echo back-\$code\r"
 		expect "/ # "
 		send "kill -9 1; echo alive\r"
 		expect "alive"
@@ -184,6 +187,7 @@ pattern() {
 	cat >detach.exp <<-'END'
 		set timeout 60
 		spawn zl run -q -it --name detachme busybox sh
+		expect_after timeout { send_user "TIMED OUT"; exit 99 }
 		expect "# "
 		send "\020\021"
 		expect eof
