@@ -22,7 +22,8 @@
  * attempt starts from the request's own URL, since addresses that registries
  * redirect to expire, and follows redirects by hand (attempt): the
  * Authorization header is sent only where scheme, host and port are those
- * of the request's URL, and from HTTPS no redirect leads back to HTTP.
+ * of the request's URL, a form (a token's refresh) goes nowhere else at all, and
+ * from HTTPS no redirect leads back to HTTP.
  *
  * Each answer's headers go into the response (on_header); the body's bytes
  * are sorted by what the status says (on_body): of a success to the caller,
@@ -513,9 +514,15 @@ static void set_request(struct attempt *a, const char *url, struct curl_slist *h
 	}
 }
 
+static bool same_origin(const char *a, const char *b)
+{
+	own_free char *x = url_origin(a), *y = url_origin(b);
+
+	return x && y && strcmp(x, y) == 0;
+}
+
 static struct curl_slist *headers_for(const struct attempt *a, const char *url)
 {
-	own_free char *origin = url_origin(url), *home = url_origin(a->q->url);
 	struct curl_slist *list = NULL;
 
 	if (a->q->accept) {
@@ -523,7 +530,7 @@ static struct curl_slist *headers_for(const struct attempt *a, const char *url)
 
 		list = curl_slist_append(list, line);
 	}
-	if (a->q->authorization && origin && home && strcmp(origin, home) == 0) {
+	if (a->q->authorization && same_origin(url, a->q->url)) {
 		own_free char *line = xasprintf("Authorization: %s", a->q->authorization);
 
 		list = curl_slist_append(list, line);
@@ -650,6 +657,12 @@ static int attempt(struct attempt *a, struct err *e)
 		if (next == NULL)
 			return err_set(e, EPROTO, "%s: redirects to a malformed address", host);
 		r = url_check(next, url, e);
+		/* what is posted are credentials, too */
+		if (r == 0 && a->q->form && !same_origin(next, a->q->url))
+			r = err_set(e, EPROTO,
+				    "%s: redirects a request with credentials to another host, "
+				    "which is refused",
+				    host);
 		free(url);
 		url = steal_ptr(&next);
 	}
