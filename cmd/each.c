@@ -5,8 +5,15 @@
 
 void complain(const struct err *e)
 {
+	char text[ERR_MSG_MAX];
+	size_t n = 0;
+
+	/* registries, archives and guests have a say in it: they get no escape sequences */
+	for (const char *c = e->msg; *c && n + 1 < sizeof(text); c++)
+		text[n++] = ((unsigned char)*c < ' ' && *c != '\n') || *c == 0x7f ? '?' : *c;
+	text[n] = 0;
 	fflush(stdout);
-	fprintf(stderr, "zl: %s\n", e->msg);
+	fprintf(stderr, "zl: %s\n", text);
 }
 
 int for_each_operand(struct zl *z, void *flags, const struct operands *ops, each_fn *fn)
