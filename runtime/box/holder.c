@@ -94,7 +94,7 @@ static int become_holder(struct holder_start *s)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	prctl(PR_SET_NAME, "zl-holder");
+	prctl(PR_SET_NAME, BOX_HOLDER_COMM);
 	mallopt(M_ARENA_MAX, 2);
 	mallopt(M_TRIM_THRESHOLD, 128 << 10);
 	return said;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -304,6 +305,22 @@ void box_list_free(struct box_list *l)
 	*l = (struct box_list){ NULL, 0 };
 }
 
+/*
+ * Kills the holder by its number, which state.json has: if it died without a word, the number may
+ * be another process's by now.
+ */
+static void kill_holder(int pid)
+{
+	own_fd int fd = pid > 1 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	own_free char *path = xasprintf("/proc/%d/comm", pid);
+	own_str struct str comm = STR_INIT;
+
+	/* the pidfd came first: if this is the name of its process, it stays that process */
+	if (fd >= 0 && file_read(AT_FDCWD, path, BOX_COMM_MAX, &comm, NULL) == 0 &&
+	    strcmp(comm.s, BOX_HOLDER_COMM "\n") == 0)
+		syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+}
+
 /* Ends a running container at once, whatever state it is in. */
 static void force_end(const struct box_dirs *d, struct box *b)
 {
@@ -311,8 +328,7 @@ static void force_end(const struct box_dirs *d, struct box *b)
 
 	if (c == NULL || box_client_stop(c, SIGKILL, 0, NULL) < 0) {
 		/* its socket is lost: the holder itself, whose VM dies with it */
-		if (b->state.pid > 1)
-			kill(b->state.pid, SIGKILL);
+		kill_holder(b->state.pid);
 	}
 	box_client_free(c);
 }

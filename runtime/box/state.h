@@ -28,6 +28,9 @@
 #define BOX_JSON_MAX (16U << 20)
 /* How long a holder that has said EXITED may take to let go of its container. */
 #define BOX_LOCK_WAIT_MS 30000
+/* The name of a holder's process: whoever kills one by its number looks at it first. */
+#define BOX_HOLDER_COMM "zl-holder"
+#define BOX_COMM_MAX	64
 /* The exit code of a container whose holder or workload was killed. */
 #define BOX_CODE_KILLED 137
 /* docker's code for failures that are not the workload's. */
