@@ -112,6 +112,7 @@ static struct box *create_named(struct zl *z, struct box_spec *s, struct err *e)
 	if (s->name && *s->name)
 		return box_create(&z->dirs, s, e);
 	for (unsigned turn = 0; turn < NAME_TURNS; turn++) {
+		*e = (struct err)ERR_INIT;
 		free(s->name);
 		s->name = name_random(turn);
 		b = box_create(&z->dirs, s, e);
