@@ -77,10 +77,11 @@ static void test_frame_too_large(void **state)
 
 static void test_guest_messages(void **state)
 {
-	struct wire_hello hello = { 1, 123456789012, 1ULL << 40, 77 }, hello2;
-	struct wire_open opened = { 9, WIRE_TTY }, open2;
-	struct wire_started started = { 3, 4000000000U }, started2;
-	struct wire_exited exited = { 2, 137, 9, 1 }, exited2;
+	/* static: their padding is zero */
+	static struct wire_hello hello = { 1, 123456789012, 1ULL << 40, 77 }, hello2;
+	static struct wire_open opened = { 9, WIRE_TTY }, open2;
+	static struct wire_started started = { 3, 4000000000U }, started2;
+	static struct wire_exited exited = { 2, 137, 9, 1 }, exited2;
 	own_str struct str a = STR_INIT, b = STR_INIT, c = STR_INIT, d = STR_INIT;
 	struct wire_frame f;
 

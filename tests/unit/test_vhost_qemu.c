@@ -173,6 +173,7 @@ static void test_surroundings(void **state)
 	free(text);
 	text = file_text("ignored");
 	assert_int_equal(sscanf(text, "SigIgn: %llx", &ignored), 1);
+	ignored &= (1ULL << 31) - 1; /* not those that glibc keeps for itself */
 	assert_int_equal(ignored, 1ULL << (SIGXFSZ - 1));
 	free(text);
 }
