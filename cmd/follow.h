@@ -27,7 +27,7 @@ struct follow {
 	struct box_stdio io; /* after follow_open: what to lend */
 	struct box_pump *pump;
 	bool raw_wanted, started, hung_up;
-	unsigned terminals; /* which of our streams were one: 1 << fd */
+	unsigned terminals;  /* which of our streams were one: 1 << fd */
 	unsigned impatience; /* signals that came before it started */
 };
 

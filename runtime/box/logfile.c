@@ -107,7 +107,7 @@ enum {
 	PLAIN, /* as it is */
 	UTF8,  /* as it is, if it starts a valid sequence */
 	HEX,   /* \u00xx */
-	/* any other: a backslash and this letter */
+	       /* any other: a backslash and this letter */
 };
 
 static const char how[256] = {
