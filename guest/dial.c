@@ -8,6 +8,7 @@
 
 /* linux/vm_sockets.h, which not every C library can include. */
 #define VSOCK_CID_HOST 2U
+#define VSOCK_CID_ANY  UINT32_MAX
 
 struct vsock_address {
 	sa_family_t family;
@@ -16,14 +17,36 @@ struct vsock_address {
 	uint8_t flags, zero[3];
 };
 
+/*
+ * A port that needs CAP_NET_BIND_SERVICE: by it the host tells us from whoever else in the VM
+ * dials it. In turns, so that one just closed is not taken again at once.
+ */
+static int bind_reserved(int fd)
+{
+	static uint32_t last;
+	struct vsock_address from = { .family = AF_VSOCK, .cid = VSOCK_CID_ANY };
+
+	for (uint32_t i = 0; i < WIRE_AGENT_PORT_MAX; i++) {
+		last = last % WIRE_AGENT_PORT_MAX + 1;
+		from.port = last;
+		if (bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0)
+			return 0;
+		if (errno != EADDRINUSE)
+			return -errno;
+	}
+	return -EADDRINUSE;
+}
+
 int agent_dial(uint32_t port, bool nonblock)
 {
 	struct vsock_address to = { .family = AF_VSOCK, .port = port, .cid = VSOCK_CID_HOST };
 	int flags = SOCK_STREAM | SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0);
 	own_fd int fd = socket(AF_VSOCK, flags, 0);
 
-	if (fd < 0)
-		return -errno;
+	int rc = fd < 0 ? -errno : bind_reserved(fd);
+
+	if (rc < 0)
+		return rc;
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
 		return -errno;
 	return steal_fd(&fd);

@@ -46,9 +46,14 @@
 #define WIRE_VERSION	  1
 #define WIRE_PORT_CONTROL 1024
 #define WIRE_PORT_STREAM  1025
-#define WIRE_FRAME_MAX	  (4U << 20)
-#define WIRE_HEADER_SIZE  8
-#define WIRE_TASK_MAIN	  1
+/*
+ * The agent dials from ports up to this one, which in the guest take CAP_NET_BIND_SERVICE; the
+ * host refuses all others: anybody in the container can open a vsock.
+ */
+#define WIRE_AGENT_PORT_MAX 1023U
+#define WIRE_FRAME_MAX	    (4U << 20)
+#define WIRE_HEADER_SIZE    8
+#define WIRE_TASK_MAIN	    1
 
 /* The tags of the two virtiofs devices; WIRE_FS_HOST only where BOOT has a mount from it. */
 #define WIRE_FS_ROOT "root" /* one share, "root": the container's root */

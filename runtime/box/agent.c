@@ -326,6 +326,9 @@ const struct vsock_conn_ops *agent_accept(void *agent, struct vsock_conn *c, uin
 	struct agent *a = agent;
 	struct opening *o;
 
+	/* a process of the container's may dial, too: it has nothing to say here */
+	if (vsock_guest_port(c) > WIRE_AGENT_PORT_MAX)
+		return NULL;
 	if (port == WIRE_PORT_CONTROL && a->control == NULL && !a->said_hello && !a->muted) {
 		a->control = c;
 		*arg = a;

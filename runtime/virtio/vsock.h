@@ -72,6 +72,8 @@ void virtio_vsock_free(struct virtio_device *d);
 struct vsock_conn *vsock_connect(struct virtio_device *d, uint32_t port,
 				 const struct vsock_conn_ops *ops, void *arg);
 
+/* The port the guest's end has; at most 1023: only a privileged process there can. */
+uint32_t vsock_guest_port(const struct vsock_conn *c);
 /* There is data to pull (edge: ask again after -EAGAIN). */
 void vsock_want_pull(struct vsock_conn *c);
 /*

@@ -402,6 +402,11 @@ struct vsock_conn *vsock_connect(struct virtio_device *d, uint32_t port,
 	return c;
 }
 
+uint32_t vsock_guest_port(const struct vsock_conn *c)
+{
+	return c->guest_port;
+}
+
 void vsock_want_pull(struct vsock_conn *c)
 {
 	if (c->ending || c->guest_deaf)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -192,6 +193,24 @@ static int xattr(char **argv)
 	return 0;
 }
 
+/* vsock PORT: dials the host as any process can, and says something that nobody should hear. */
+static int vsock(char **argv)
+{
+	struct {
+		sa_family_t family;
+		unsigned short reserved;
+		unsigned port, cid, flags;
+	} to = { .family = AF_VSOCK, .port = (unsigned)atoi(argv[0]), .cid = 2 };
+	int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
+		perror("refused");
+		return 1;
+	}
+	printf("connected\n");
+	return write_all(fd, "this is no frame of the agent's", 31) < 0;
+}
+
 static const struct {
 	const char *name;
 	int operands;
@@ -200,6 +219,7 @@ static const struct {
 	{ "pattern", 3, pattern }, { "both", 1, both }, { "tty", 0, tty },
 	{ "signals", 1, signals }, { "fds", 0, fds },	{ "reopen", 0, reopen },
 	{ "xattr", 2, xattr },	   { "mem", 1, mem },	{ "orphan", 0, orphan },
+	{ "vsock", 1, vsock },
 };
 
 int main(int argc, char **argv)

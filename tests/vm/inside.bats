@@ -23,6 +23,13 @@ setup() {
 	[ "${lines[2]}" = 5 ]
 }
 
+@test "a process of the container's cannot speak for the agent" {
+	run --separate-stderr zl run -q --rm -u 1000 busybox sh -c \
+		'probe vsock 1024; probe vsock 1025; sleep 1; echo still here'
+	status_is 0
+	output_is 'still here'
+}
+
 @test "docker's default capabilities, for root and for a user" {
 	in_vm 'grep Cap /proc/self/status'
 	output_has "CapPrm:"$'\t'"00000000a80425fb"
