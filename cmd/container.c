@@ -213,16 +213,12 @@ struct box *container_make(struct zl *z, const struct run_flags *f, const struct
 	return steal_ptr(&b);
 }
 
-/* A container made with --rm that never ran is gone as if it had. */
+/* A container made with --rm that never ran is gone as if it had; the holder may have seen to it.
+ */
 static void forget_failed(struct zl *z, struct box *b)
 {
-	own_box struct box *left = NULL;
-
-	if (!b->spec.auto_remove)
-		return;
-	left = box_find(&z->dirs, b->spec.id, NULL);
-	if (left)
-		box_remove(&z->dirs, left, false, NULL);
+	if (b->spec.auto_remove)
+		box_remove(&z->dirs, b, false, NULL);
 }
 
 /*
