@@ -76,6 +76,20 @@ int bind_dress(struct fuse *f, int fd, const struct layer_stat *ls)
 	return keep_stat(f, path, type, ls);
 }
 
+/*
+ * What was made by name is found again by name: somebody on the host may have put another's file
+ * there in between, which root would now give away.
+ */
+static int check_made(const struct fuse *f, int fd, uint32_t mode)
+{
+	struct statx x;
+	int rc = bind_statx(fd, &x);
+
+	if (rc < 0 || !f->root_user)
+		return rc;
+	return x.stx_uid == f->uid && (x.stx_mode & S_IFMT) == (mode & S_IFMT) ? 0 : -EIO;
+}
+
 /* Creates the host's file; *fd is a descriptor of it (for regular files a real one). */
 static int put_object(struct fuse *f, int dirfd, const char *name, const struct make *m, int *fd)
 {
@@ -104,7 +118,14 @@ static int put_object(struct fuse *f, int dirfd, const char *name, const struct 
 	if (rc < 0)
 		return -errno;
 	*fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	return *fd < 0 ? -errno : 0;
+	if (*fd < 0)
+		return -errno;
+	rc = check_made(f, *fd, m->mode);
+	if (rc < 0) {
+		close(*fd);
+		*fd = -1;
+	}
+	return rc;
 }
 
 static int inherit(struct fuse *f, struct node *dir, struct layer_stat *ls)
