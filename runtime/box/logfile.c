@@ -102,12 +102,11 @@ struct logfile *logfile_open(int dirfd, struct err *e)
 	return l;
 }
 
-/* How a byte is written in a JSON string. */
+/* How a byte is written in a JSON string; any other letter: after a backslash. */
 enum {
 	PLAIN, /* as it is */
 	UTF8,  /* as it is, if it starts a valid sequence */
 	HEX,   /* \u00xx */
-	       /* any other: a backslash and this letter */
 };
 
 static const char how[256] = {
