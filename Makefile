@@ -87,19 +87,21 @@ build/hello.tar: build/hello guest/hello/image.sh
 build/bundle_id: build/kernel build/initramfs
 	cat build/kernel/vmlinux.zst build/initramfs | sha256sum | head -c 16 >$@
 
+# A make within make uses all processors, unless -j was given.
+ALL_MAKE = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 # --- tests
 $O/tests/unit/test_guest_%: $O/tests/unit/test_guest_%.o $(UNIT_HELP) $O/libguest.a $O/libzl.a $O/libembed.a
 	$(call SAY,LD) $(CC) $(LINK) -o $@ $^ -lcmocka $(LIBS)
 $O/tests/unit/test_%: $O/tests/unit/test_%.o $(UNIT_HELP) $O/libzl.a $O/libembed.a
 	$(call SAY,LD) $(CC) $(LINK) -o $@ $^ -lcmocka $(LIBS)
 # Fuzzers are this same build by clang, in a folder of its own.
-FUZZ_MAKE := $(MAKE) --no-print-directory CC=clang O=build/fuzz SANITIZE=fuzzer-no-link,address,undefined
+FUZZ_MAKE = $(ALL_MAKE) CC=clang O=build/fuzz SANITIZE=fuzzer-no-link,address,undefined
 build/fuzz/tests/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $O/libguest.a $O/libzl.a $O/libembed.a
 	$(call SAY,LD) $(CC) $(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 fuzzers: $(FUZZ)
 
 check: deps
-	@$(MAKE) --no-print-directory $(ZL) unit
+	@$(ALL_MAKE) $(ZL) unit
 	@ZL=$(ZL) UNIT_DIR=$O/tests/unit tests/run lint unit cli vm
 check-quick: $(ZL) $(UNIT)
 	@ZL=$(ZL) UNIT_DIR=$O/tests/unit QUICK=1 tests/run lint unit cli
@@ -123,7 +125,7 @@ deps:
 	@.ci/deps build check
 demo:
 	@.ci/deps build
-	@$(MAKE) --no-print-directory build/zl
+	@$(ALL_MAKE) build/zl
 	@.ci/demo build/zl
 install: $(ZL)
 	install -D -m 755 $(ZL) $(DESTDIR)$(PREFIX)/bin/zl
