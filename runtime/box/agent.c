@@ -13,7 +13,7 @@
 /* The agent's frames are small: a message of FAILED is the longest. */
 #define AGENT_FRAME_MAX (64U << 10)
 /* Stream connections that have not said yet whose they are. */
-#define AGENT_OPENING_MAX 64
+#define AGENT_OPENING_MAX 1024
 
 /* A connection to WIRE_PORT_STREAM: first a STREAM frame, then a task's bytes. */
 struct opening {
