@@ -32,6 +32,20 @@ static size_t packed_size(void)
 	return (uintptr_t)kernel_embedded_end - (uintptr_t)kernel_embedded;
 }
 
+/*
+ * Unpacking touched all of the packed kernel; the holder is forked from here
+ * and would count these pages as its own for as long as it lives.
+ */
+static void forget_packed(void)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)kernel_embedded + page - 1) & ~(page - 1);
+	uintptr_t to = (uintptr_t)kernel_embedded_end & ~(page - 1);
+
+	if (to > from)
+		madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 static size_t kernel_size(void)
 {
 	unsigned long long n = ZSTD_getFrameContentSize(kernel_embedded, packed_size());
@@ -77,6 +91,7 @@ static int put_kernel(int dir, struct err *e)
 		return err_sys(e, "map %s", KERNEL_FILE);
 	got = ZSTD_decompress(p, n, kernel_embedded, packed_size());
 	munmap(p, n);
+	forget_packed();
 	if (ZSTD_isError(got) || got != n)
 		return err_set(e, EINVAL, "unpack the embedded kernel: %s",
 			       ZSTD_isError(got) ? ZSTD_getErrorName(got) : "too short");
