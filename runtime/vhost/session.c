@@ -238,7 +238,8 @@ static int set_features(struct session *s, struct request *rq, struct err *e)
 		return err_set(e, EPROTO, "features %#llx were not offered",
 			       (unsigned long long)(v & ~offered_features(s)));
 	s->features = v;
-	s->d->ops->set_features(s->d, v & ~VU_F_PROTOCOL_FEATURES);
+	if (s->d->ops->set_features)
+		s->d->ops->set_features(s->d, v & ~VU_F_PROTOCOL_FEATURES);
 	return 0;
 }
 
@@ -378,7 +379,8 @@ static int get_vring_base(struct session *s, struct request *rq, struct err *e)
 	r->kick = -1;
 	if (s->started && !any_running(s)) {
 		s->started = false;
-		s->d->ops->reset(s->d);
+		if (s->d->ops->reset)
+			s->d->ops->reset(s->d);
 	}
 	answer[0] = (uint32_t)(r - s->ring);
 	answer[1] = r->next;
@@ -485,7 +487,9 @@ static int get_config(struct session *s, struct request *rq, struct err *e)
 	wcur_u32(&w, off);
 	wcur_u32(&w, size);
 	wcur_u32(&w, 0);
-	s->d->ops->config_read(s->d, off, w.p, size);
+	memset(w.p, 0, size);
+	if (s->d->ops->config_read)
+		s->d->ops->config_read(s->d, off, w.p, size);
 	return reply(s, rq, buf, VU_CONFIG_HEAD + size, e);
 }
 
@@ -494,7 +498,7 @@ static int set_config(struct session *s, struct request *rq, struct err *e)
 	uint32_t off = 0, size = 0;
 	int rc = config_range(rq, &off, &size, e);
 
-	if (rc == 0)
+	if (rc == 0 && s->d->ops->config_write)
 		s->d->ops->config_write(s->d, off, rq->in.p, size);
 	return rc;
 }

@@ -71,29 +71,7 @@ static ssize_t serve_pfns(struct virtio_device *d, unsigned index, struct virtq_
 	return 0;
 }
 
-/* num_pages = 0: the balloon is to stay empty; the rest of the space is 0 too. */
-static void config_read(struct virtio_device *d, uint32_t off, void *buf, uint32_t len)
-{
-	(void)d;
-	(void)off;
-	memset(buf, 0, len);
-}
-
-/* The guest tells the balloon's size (`actual`): of no interest. */
-static void config_write(struct virtio_device *d, uint32_t off, const void *buf, uint32_t len)
-{
-	(void)d;
-	(void)off;
-	(void)buf;
-	(void)len;
-}
-
-static void set_features(struct virtio_device *d, uint64_t features)
-{
-	(void)d;
-	(void)features;
-}
-
+/* No configuration: num_pages reads as 0, the balloon is to stay empty; `actual` is not kept. */
 static int queue_start(struct virtio_device *d, unsigned index, struct virtq *q, struct err *e)
 {
 	struct balloon *b = (struct balloon *)d;
@@ -107,23 +85,14 @@ static void queue_stop(struct virtio_device *d, unsigned index)
 	served_stop(&((struct balloon *)d)->queues[index]);
 }
 
-static void reset(struct virtio_device *d)
-{
-	(void)d;
-}
-
 static const struct virtio_device_ops balloon_ops = {
 	.name = "balloon",
 	.id = VIRTIO_ID_BALLOON,
 	.num_queues = BALLOON_QUEUES,
 	.queue_size_max = BALLOON_QUEUE_SIZE,
 	.features = 1ULL << VIRTIO_BALLOON_F_REPORTING,
-	.config_read = config_read,
-	.config_write = config_write,
-	.set_features = set_features,
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
-	.reset = reset,
 };
 
 struct virtio_device *virtio_balloon_new(struct loop *l)

@@ -46,12 +46,14 @@ struct virtio_device_ops {
 	unsigned num_vhost_queues; /* as served over vhost-user: the others are QEMU's */
 	uint16_t queue_size_max;
 	uint64_t features; /* without VERSION_1, INDIRECT_DESC, EVENT_IDX: these every device has */
+	/* NULL: the space reads as zeros, what is written is ignored, features are of no interest
+	 */
 	void (*config_read)(struct virtio_device *d, uint32_t off, void *buf, uint32_t len);
 	void (*config_write)(struct virtio_device *d, uint32_t off, const void *buf, uint32_t len);
 	void (*set_features)(struct virtio_device *d, uint64_t features);
 	int (*queue_start)(struct virtio_device *d, unsigned index, struct virtq *q, struct err *e);
 	void (*queue_stop)(struct virtio_device *d, unsigned index);
-	void (*reset)(struct virtio_device *d);
+	void (*reset)(struct virtio_device *d); /* NULL: stopping the queues is all */
 };
 
 struct virtio_device {

@@ -238,16 +238,6 @@ static void config_read(struct virtio_device *d, uint32_t off, void *buf, uint32
 	memcpy(buf, (const uint8_t *)&f->config + off, len);
 }
 
-static void config_write(struct virtio_device *d, uint32_t off, const void *buf, uint32_t len)
-{
-	(void)d, (void)off, (void)buf, (void)len; /* nothing in it can be written */
-}
-
-static void set_features(struct virtio_device *d, uint64_t features)
-{
-	(void)d, (void)features; /* it offers none of its own */
-}
-
 static void reset(struct virtio_device *d)
 {
 	struct fs_dev *f = (struct fs_dev *)d;
@@ -262,8 +252,6 @@ static const struct virtio_device_ops fs_ops = {
 	.num_vhost_queues = FS_QUEUES,
 	.queue_size_max = FS_QUEUE_SIZE,
 	.config_read = config_read,
-	.config_write = config_write,
-	.set_features = set_features,
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
 	.reset = reset,

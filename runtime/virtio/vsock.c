@@ -515,16 +515,6 @@ static void config_read(struct virtio_device *d, uint32_t off, void *buf, uint32
 	memcpy(buf, (const uint8_t *)&cid + off, len);
 }
 
-static void config_write(struct virtio_device *d, uint32_t off, const void *buf, uint32_t len)
-{
-	(void)d, (void)off, (void)buf, (void)len; /* nothing in it can be written */
-}
-
-static void set_features(struct virtio_device *d, uint64_t features)
-{
-	(void)d, (void)features; /* it offers none of its own */
-}
-
 static int queue_start(struct virtio_device *d, unsigned index, struct virtq *q, struct err *e)
 {
 	struct vsock_dev *v = (struct vsock_dev *)d;
@@ -587,8 +577,6 @@ static const struct virtio_device_ops vsock_ops = {
 	.num_vhost_queues = 2,
 	.queue_size_max = QUEUE_SIZE_MAX,
 	.config_read = config_read,
-	.config_write = config_write,
-	.set_features = set_features,
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
 	.reset = reset,

@@ -126,7 +126,8 @@ static void reset(struct mmio_dev *d)
 		mq->num = 0;
 		mq->desc = mq->avail = mq->used = 0;
 	}
-	d->dev->ops->reset(d->dev);
+	if (d->dev->ops->reset)
+		d->dev->ops->reset(d->dev);
 	d->driver_features = 0;
 	d->status = 0;
 	atomic_store(&d->broken, false);
@@ -140,7 +141,8 @@ static void change_on_loop(void *arg)
 
 	switch (c->what) {
 	case SET_FEATURES:
-		c->d->dev->ops->set_features(c->d->dev, c->d->driver_features);
+		if (c->d->dev->ops->set_features)
+			c->d->dev->ops->set_features(c->d->dev, c->d->driver_features);
 		break;
 	case START_QUEUE:
 		start_queue(c->d, c->queue);
@@ -336,7 +338,8 @@ int mmio_init(struct mmio_dev *d, struct vmm *vmm, struct virtio_device *dev, un
 	pthread_mutex_init(&d->lock, NULL);
 	dev->broken = broken;
 	dev->transport = d;
-	dev->ops->config_read(dev, 0, d->config, sizeof(d->config));
+	if (dev->ops->config_read)
+		dev->ops->config_read(dev, 0, d->config, sizeof(d->config));
 	d->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	for (unsigned i = 0; i < dev->ops->num_queues; i++)
 		d->queues[i].q.kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
