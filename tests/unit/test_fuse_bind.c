@@ -502,6 +502,52 @@ static void appends_with_the_host(void **state)
 	assert_text(c, "a", "host wrote guest");
 }
 
+/* So many folders that descriptors are closed; then the first is another folder on the host. */
+static void folders_are_compared_when_opened_again(void **state)
+{
+	struct world *w = *state;
+	struct client *c = &w->c;
+	uint64_t dir = client_node(c, "dir");
+	struct fuse_entry_out e;
+	char path[400], away[400], name[32];
+
+	assert_int_equal(client_lookup(c, dir, "b", &e), 0);
+	for (int i = 0; i < 2200; i++) {
+		snprintf(name, sizeof(name), "many/%d", i);
+		put_dir(w->host, name);
+		assert_int_not_equal(client_node(c, name), 0);
+	}
+	host_path(w, "dir", path, sizeof(path));
+	host_path(w, "away", away, sizeof(away));
+	assert_int_equal(rename(path, away), 0);
+	put_file(w->host, "dir/b", "another");
+	assert_int_equal(client_lookup(c, dir, "b", &e), -ESTALE);
+	assert_text(c, "dir/b", "another");
+}
+
+static void finds_holes(void **state)
+{
+	struct world *w = *state;
+	struct client *c = &w->c;
+	struct fuse_lseek_in in = { .whence = SEEK_HOLE };
+	struct part p = PART(in);
+	struct fuse_lseek_out out;
+	char path[400];
+	uint64_t n;
+
+	host_path(w, "a", path, sizeof(path));
+	assert_int_equal(truncate(path, 4 << 20), 0);
+	n = client_node(c, "a");
+	assert_int_equal(client_open(c, n, O_RDONLY, &in.fh), 0);
+	assert_int_equal(client_call(c, FUSE_LSEEK, n, &p, 1, &out, sizeof(out)), sizeof(out));
+	assert_true(out.offset > 0 && out.offset < 4 << 20);
+	in.whence = SEEK_DATA;
+	in.offset = out.offset;
+	assert_int_equal(client_call(c, FUSE_LSEEK, n, &p, 1, &out, sizeof(out)), -ENXIO);
+	in.whence = SEEK_END;
+	assert_int_equal(client_call(c, FUSE_LSEEK, n, &p, 1, &out, sizeof(out)), -EINVAL);
+}
+
 static void handles_are_bounded(void **state)
 {
 	struct client *c = &((struct world *)*state)->c;
@@ -536,6 +582,9 @@ static int all(void)
 		cmocka_unit_test_setup_teardown(changes_stick, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(appends_with_the_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(folders_are_compared_when_opened_again, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(finds_holes, setup, teardown),
 		cmocka_unit_test_setup_teardown(handles_are_bounded, setup, teardown),
 	};
 

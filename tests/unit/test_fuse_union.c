@@ -438,6 +438,12 @@ static void links(void **state)
 	assert_int_equal(client_link(c, n, "dir/b", NULL), -EEXIST);
 	assert_int_equal(client_link(c, client_node(c, "dir"), "dir2", NULL), -EPERM);
 	assert_int_equal(client_unlink(c, "etc/hosts"), 0);
+	assert_int_equal(client_walk(c, "etc/hosts2", &e), 0);
+	assert_int_equal(e.nodeid, n);
+	assert_int_equal(e.attr.nlink, 1);
+	assert_int_equal(client_rename(c, "etc/hosts2", "etc/hosts3", 0), 0);
+	assert_int_equal(client_link(c, n, "etc/hosts2", NULL), 0);
+	assert_int_equal(client_unlink(c, "etc/hosts3"), 0);
 	assert_int_equal(client_link(c, n, "gone", NULL), 0); /* onto a whiteout, by a lost name */
 	world_reopen(w);
 	assert_int_equal(client_node(c, "gone"), client_node(c, "etc/hosts2"));
