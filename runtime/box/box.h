@@ -22,7 +22,8 @@ struct pollfd;
  *	log.json	stdout and stderr in docker's json-file format
  *	console.log	what the guest's console said
  *
- * and a control socket <runtime dir>/<id>.sock while it runs. Nothing runs
+ * and a control socket <runtime dir>/<id>.sock while it runs, whose path is in
+ * state.json: the runtime dir may differ from shell to shell. Nothing runs
  * when no container does. Names are kept in <root>/names/<name>, a symlink
  * to the id: making it is one atomic act, so that two processes cannot take
  * one name. Folders appear and go by rename: what is being made or removed
@@ -55,6 +56,7 @@ struct box_state {
 	char *error;			 /* why it could not start or the VM died; "" if nothing */
 	int64_t started_ns, finished_ns; /* since 1970; 0: never */
 	int pid;			 /* of the holder, 0 when not running */
+	char *socket;			 /* its control socket; "" when not running */
 	unsigned restart_count;
 };
 

@@ -1,10 +1,12 @@
 /* client.c: a command's connection to a container's holder; see box.h. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
@@ -13,6 +15,10 @@
 #include "runtime/box/ctl.h"
 #include "runtime/box/state.h"
 #include "vsock/wire.h"
+
+/* How long a holder may take to make a lost socket anew. */
+#define SOCKET_WAIT_MS	2000
+#define SOCKET_PAUSE_MS 2
 
 /*
  * Events may come while a reply is awaited: they wait in a queue. The
@@ -52,20 +58,42 @@ struct box_client *client_new(int sock, struct err *e)
 	return c;
 }
 
+/* Its socket is gone, it is not: it makes the socket anew when told to. */
+static int connect_again(const struct box_state *st)
+{
+	int sock = -ENOENT;
+
+	if (st->pid <= 1 || kill(st->pid, SIGHUP) < 0)
+		return sock;
+	for (int waited = 0; sock < 0 && waited < SOCKET_WAIT_MS; waited += SOCKET_PAUSE_MS) {
+		nanosleep(&(struct timespec){ .tv_nsec = SOCKET_PAUSE_MS * 1000000L }, NULL);
+		sock = ctl_connect(st->socket);
+	}
+	return sock;
+}
+
 struct box_client *box_connect(const struct box_dirs *d, struct box *b, struct err *e)
 {
-	own_free char *path = box_sock_path(d, b->spec.id);
-	own_fd int dirfd = -1;
-	int sock = ctl_connect(path);
+	own_fd int dirfd = box_dir_open(d, b->spec.id);
+	own_fd int lock = -1;
+	int sock;
 
+	if (dirfd < 0 || state_read(dirfd, &b->state, NULL) < 0 || !state_claims_holder(&b->state))
+		goto not_running;
+	sock = ctl_connect(b->state.socket);
 	if (sock >= 0)
 		return client_new(sock, e);
-	dirfd = box_dir_open(d, b->spec.id);
-	if (dirfd < 0 || state_read(dirfd, &b->state, NULL) < 0 || !state_claims_holder(&b->state))
-		err_set(e, ESRCH, "container %s is not running", b->spec.id);
-	else
-		err_set(e, -sock, "connect to container %s: %s: %s", b->spec.id, path,
-			strerror(-sock));
+	lock = box_lock_try(dirfd);
+	if (lock != -EAGAIN)
+		goto not_running;
+	sock = connect_again(&b->state);
+	if (sock >= 0)
+		return client_new(sock, e);
+	err_set(e, -sock, "connect to container %s: %s: %s", b->spec.id, b->state.socket,
+		strerror(-sock));
+	return NULL;
+not_running:
+	err_set(e, ESRCH, "container %s is not running", b->spec.id);
 	return NULL;
 }
 

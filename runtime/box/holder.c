@@ -100,6 +100,24 @@ static int become_holder(struct holder_start *s)
 	return said;
 }
 
+/*
+ * The control socket; once more where it was lost (a runtime folder does not
+ * outlive its login session, a container does).
+ */
+static int open_control(struct holder *h, struct err *e)
+{
+	mode_t before = umask(077);
+	int sock = h->phase >= HOLDER_ENDED ? -ESRCH : dir_make_all(h->dirs->runtime, 0700, e);
+
+	if (sock == 0)
+		sock = ctl_bind(h->socket, e);
+	umask(before);
+	if (sock < 0)
+		return sock;
+	ctl_close(h->ctl);
+	return ctl_listen(h->ctl, sock, e);
+}
+
 static void on_signal(void *arg, uint32_t events)
 {
 	struct holder *h = arg;
@@ -109,7 +127,9 @@ static void on_signal(void *arg, uint32_t events)
 	(void)events;
 	if (read(h->signal_fd, &si, sizeof(si)) != sizeof(si))
 		return;
-	if (h->phase >= HOLDER_ENDED)
+	if (si.ssi_signo == SIGHUP)
+		open_control(h, NULL); /* a client cannot find the socket */
+	else if (h->phase >= HOLDER_ENDED)
 		loop_stop(h->loop, 0); /* no more patience with slow readers */
 	else if (h->phase == HOLDER_BOOTING)
 		request_signal(h, SIGKILL);
@@ -122,10 +142,11 @@ static int watch_signals(struct holder *h, struct err *e)
 	sigset_t set;
 
 	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, sig == SIGPIPE || sig == SIGHUP ? SIG_IGN : SIG_DFL);
+		signal(sig, sig == SIGPIPE ? SIG_IGN : SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	h->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (h->signal_fd < 0)
@@ -192,6 +213,7 @@ static void write_end(struct holder *h)
 	const struct task *t = h->main;
 
 	h->state.pid = 0;
+	state_set_socket(&h->state, NULL);
 	h->state.exit_code = t->code;
 	state_set_error(&h->state, t->message);
 	h->state.finished_ns = state_now();
@@ -226,7 +248,6 @@ static void tell(struct holder *h)
 /* All that is to be seen of the container's end, then the slow part of it. */
 static void finish(struct holder *h)
 {
-	own_free char *sock = box_sock_path(h->dirs, h->spec->id);
 	own_fd int guard = -1;
 
 	h->phase = HOLDER_ENDED;
@@ -241,7 +262,7 @@ static void finish(struct holder *h)
 	if (guard < 0 || box_vanish(h->dirs, h->spec->id, h->spec->name, NULL) < 0)
 		write_end(h);
 	ctl_close(h->ctl);
-	unlink(sock);
+	unlink(h->socket);
 	tell(h);
 	vm_free(h);
 	log_step("VM ended");
@@ -299,16 +320,6 @@ static int open_log(struct holder *h, int said)
 	return 0;
 }
 
-static int open_control(struct holder *h, struct err *e)
-{
-	own_free char *path = box_sock_path(h->dirs, h->spec->id);
-	mode_t before = umask(077);
-	int sock = ctl_bind(path, e);
-
-	umask(before);
-	return sock < 0 ? sock : ctl_listen(h->ctl, sock, e);
-}
-
 static int make_main(struct holder *h, struct holder_start *s, struct err *e)
 {
 	struct box_spec *spec = h->spec;
@@ -340,6 +351,7 @@ static int start(struct holder *h, struct holder_start *s, int said, struct err 
 {
 	int rc;
 
+	h->socket = box_sock_path(h->dirs, h->spec->id);
 	h->dirfd = box_dir_open(h->dirs, h->spec->id);
 	if (h->dirfd < 0)
 		return err_set(e, -h->dirfd, "open container %s", h->spec->id);
@@ -354,6 +366,7 @@ static int start(struct holder *h, struct holder_start *s, int said, struct err 
 	h->state.exit_code = 0;
 	h->state.oom_killed = false;
 	state_set_error(&h->state, NULL);
+	state_set_socket(&h->state, h->socket);
 	rc = state_write(h->dirfd, &h->state, e);
 	if (rc == 0)
 		rc = open_control(h, e);
@@ -377,6 +390,7 @@ static void release(struct holder *h)
 	agent_free(h->agent);
 	loop_del(h->signals);
 	state_free(&h->state);
+	free(h->socket);
 	loop_free(h->loop);
 }
 
@@ -395,7 +409,7 @@ void holder_run(struct holder_start *s)
 		.log_fd = -1,
 	};
 
-	s->box->state.error = NULL;
+	s->box->state.error = s->box->state.socket = NULL;
 	h.loop = loop_new(&e);
 	if (h.loop == NULL)
 		_exit(BOX_CODE_FAILED);

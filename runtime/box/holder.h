@@ -74,6 +74,7 @@ struct holder {
 	struct box_spec *spec;
 	struct box_state state;
 	int dirfd, lock;
+	char *socket; /* path of the control socket */
 	const struct bundle *bundle;
 	enum holder_phase phase;
 	struct loop *loop;

@@ -41,6 +41,7 @@ static struct box *box_new(const struct box_dirs *d, const char *id)
 	b->lock = -1;
 	b->dir = box_path(d, id);
 	state_set_error(&b->state, NULL);
+	state_set_socket(&b->state, NULL);
 	return b;
 }
 
@@ -128,7 +129,6 @@ struct box *box_create(const struct box_dirs *d, const struct box_spec *spec, st
 static int reconcile(const struct box_dirs *d, struct box *b, int dirfd)
 {
 	own_fd int lock = box_lock_try(dirfd);
-	own_free char *sock = NULL;
 	own_fd int guard = -1;
 
 	if (lock < 0 || !box_dir_current(d, b->spec.id, dirfd))
@@ -137,13 +137,14 @@ static int reconcile(const struct box_dirs *d, struct box *b, int dirfd)
 	if (state_read(dirfd, &b->state, NULL) < 0 || !state_claims_holder(&b->state))
 		return 0;
 	if (b->spec.auto_remove) {
+		unlink(b->state.socket);
 		guard = box_guard(d, LOCK_SH, NULL);
 		if (guard >= 0 && box_vanish(d, b->spec.id, b->spec.name, NULL) == 0)
 			box_erase(d, b->spec.id, NULL);
 		return -ENOENT;
 	}
-	sock = box_sock_path(d, b->spec.id);
-	unlink(sock);
+	unlink(b->state.socket);
+	state_set_socket(&b->state, NULL);
 	if (b->state.status == BOX_CREATED) {
 		b->state.exit_code = BOX_CODE_FAILED;
 		state_set_error(&b->state, "the start was cut short: the container's zl process "

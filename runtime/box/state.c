@@ -100,10 +100,17 @@ void state_set_error(struct box_state *s, const char *text)
 	s->error = xstrdup(text ? text : "");
 }
 
+void state_set_socket(struct box_state *s, const char *path)
+{
+	free(s->socket);
+	s->socket = xstrdup(path ? path : "");
+}
+
 void state_free(struct box_state *s)
 {
 	free(s->error);
-	s->error = NULL;
+	free(s->socket);
+	s->error = s->socket = NULL;
 }
 
 bool state_claims_holder(const struct box_state *s)
@@ -124,6 +131,7 @@ int state_write(int dirfd, const struct box_state *s, struct err *e)
 	js_set_int(j, "started_ns", s->started_ns);
 	js_set_int(j, "finished_ns", s->finished_ns);
 	js_set_int(j, "pid", s->pid);
+	js_set_text(j, "socket", s->socket ? s->socket : "");
 	js_set_int(j, "restart_count", s->restart_count);
 	text = js_dump(j, 0);
 	return file_write_atomic(dirfd, BOX_STATE_FILE, text, strlen(text), 0600, false, e);
@@ -154,6 +162,7 @@ int state_read(int dirfd, struct box_state *s, struct err *e)
 	s->exit_code = (int)int_of(j, "exit_code", 0, 255);
 	s->oom_killed = js_true(js_get(j, "oom_killed"));
 	state_set_error(s, js_text(js_get(j, "error")));
+	state_set_socket(s, js_text(js_get(j, "socket")));
 	s->started_ns = int_of(j, "started_ns", 0, INT64_MAX);
 	s->finished_ns = int_of(j, "finished_ns", 0, INT64_MAX);
 	s->pid = (int)int_of(j, "pid", 0, INT32_MAX);
