@@ -27,11 +27,17 @@
  */
 struct fuse;
 
+/*
+ * Descriptors: an engine keeps to about a third of what RLIMIT_NOFILE (soft)
+ * leaves, 96 at least and 6144 at most, whatever the guest has open; binds
+ * refuse further open files with ENFILE.
+ */
 struct fuse_share {
 	const char *name;	   /* entry in the engine's root: "root", "0", "1" ... */
 	const char *const *layers; /* union: read-only, topmost first */
 	unsigned nlayers;
-	const char *upper; /* union: the writable folder; NULL: read-only */
+	const char *upper; /* union: the writable folder, which owns <upper>.work too (layer.h);
+			    * NULL: read-only */
 	const char *path;  /* bind: a folder of the host's; NULL: a union */
 	const char *only;  /* bind: the one entry of `path` that is shown; NULL: all */
 	bool read_only;
