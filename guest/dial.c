@@ -2,13 +2,18 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "guest/agent.h"
 #include "runtime/base/own.h"
 
 /* linux/vm_sockets.h, which not every C library can include. */
-#define VSOCK_CID_HOST 2U
-#define VSOCK_CID_ANY  UINT32_MAX
+#define VSOCK_CID_HOST	      2U
+#define VSOCK_CID_ANY	      UINT32_MAX
+#define VSOCK_CONNECT_TIMEOUT 6 /* SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD: a struct timeval */
+
+/* The kernel's own is 2 s: too short for a host so busy that our holder does not get its turn. */
+#define DIAL_TIMEOUT_S 60
 
 struct vsock_address {
 	sa_family_t family;
@@ -40,6 +45,7 @@ static int bind_reserved(int fd)
 int agent_dial(uint32_t port, bool nonblock)
 {
 	struct vsock_address to = { .family = AF_VSOCK, .port = port, .cid = VSOCK_CID_HOST };
+	struct timeval limit = { .tv_sec = DIAL_TIMEOUT_S };
 	int flags = SOCK_STREAM | SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0);
 	own_fd int fd = socket(AF_VSOCK, flags, 0);
 
@@ -47,6 +53,8 @@ int agent_dial(uint32_t port, bool nonblock)
 
 	if (rc < 0)
 		return rc;
+	if (setsockopt(fd, AF_VSOCK, VSOCK_CONNECT_TIMEOUT, &limit, sizeof(limit)) < 0)
+		return -errno;
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
 		return -errno;
 	return steal_fd(&fd);

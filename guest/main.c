@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -19,6 +20,9 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/own.h"
 #include "vsock/codec.h"
+
+/* Every task has up to eight descriptors here; tasks get limits of their own. */
+#define AGENT_FILES 65536
 
 /*
  * Every millisecond before the workload runs counts, and under emulation it is
@@ -178,6 +182,7 @@ int main(void)
 	static struct agent agent = {
 		.control = -1, .self = -1, .null = -1, .cgroup = -1, .root_fs = -1, .host_fs = -1
 	};
+	struct rlimit files = { AGENT_FILES, AGENT_FILES };
 	uint64_t began = boot_time();
 	struct err e = ERR_INIT;
 
@@ -187,6 +192,7 @@ int main(void)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	umask(0022);
+	setrlimit(RLIMIT_NOFILE, &files);
 	agent.control = agent_dial(WIRE_PORT_CONTROL, false);
 	if (agent.control < 0) {
 		agent_say("dial the host: %s", strerror(-agent.control));
