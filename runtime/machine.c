@@ -41,24 +41,25 @@ static bool cpu_virtualises(void)
 static bool kvm_usable(char *why, size_t size)
 {
 	own_fd int fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
+	int error = fd < 0 ? errno : 0;
 
-	if (fd < 0 && errno == EACCES)
-		snprintf(why, size,
-			 "%s may not be opened: join the group kvm (sudo usermod -aG kvm $USER) "
-			 "and log in again",
-			 KVM_DEVICE);
-	else if (fd < 0 && errno == ENOENT)
+	if (error == ENOENT)
 		snprintf(why, size,
 			 "there is no %s: switch on virtualisation in the firmware (VT-x, AMD-V), "
 			 "or nested virtualisation where this is a VM itself",
 			 KVM_DEVICE);
-	else if (fd < 0)
-		snprintf(why, size, "%s cannot be opened: %s", KVM_DEVICE, strerror(errno));
 	else if (!cpu_virtualises())
 		snprintf(why, size,
 			 "%s only emulates here (the processor shows neither vmx nor svm): switch "
 			 "on nested virtualisation where this is a VM",
 			 KVM_DEVICE);
+	else if (error == EACCES)
+		snprintf(why, size,
+			 "%s may not be opened: join the group kvm (sudo usermod -aG kvm $USER) "
+			 "and log in again",
+			 KVM_DEVICE);
+	else if (error)
+		snprintf(why, size, "%s cannot be opened: %s", KVM_DEVICE, strerror(error));
 	else
 		snprintf(why, size, "%s works", KVM_DEVICE);
 	return fd >= 0 && cpu_virtualises();
