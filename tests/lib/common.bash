@@ -186,27 +186,15 @@ can_mount() {
 	unshare "$(ns_flags)" mount -t tmpfs none /mnt 2>/dev/null
 }
 
-# on_fs TYPE OPTIONS SCRIPT: runs a shell script with such a file system mounted at $MNT.
+# on_fs TYPE OPTIONS SCRIPT: runs a shell script with such a file system mounted at $MNT. Who is not
+# root is so only to mount it, in a user namespace, and himself again in one more below that.
 on_fs() {
+	local myself=()
 	export MNT=$BATS_TEST_TMPDIR/mnt
 	mkdir -p "$MNT"
+	[ "$(id -u)" = 0 ] || myself=(unshare --user "--map-user=$(id -u)" "--map-group=$(id -g)")
 	# shellcheck disable=SC2016 # expanded inside
 	run --separate-stderr unshare "$(ns_flags)" bash -c \
-		'mount -t "$1" ${2:+-o "$2"} none "$MNT" && chmod 755 "$MNT" && eval "$3"' _ "$@"
-}
-
-# For a VM test's setup: without QEMU there is nothing to boot. (tests/run turns the skip into
-# a failure where ZL_MUST_QEMU is set.)
-needs_vm() {
-	command -v qemu-system-x86_64 >/dev/null || skip "no qemu-system-x86_64"
-}
-
-# in_vm SCRIPT...: runs a shell script in a container of the image busybox; operands become $1...
-in_vm() {
-	run --separate-stderr zl run -q --rm busybox sh -c "$1" sh "${@:2}"
-}
-
-# pid_of_vm ID: the process of a container's VM.
-pid_of_vm() {
-	zl inspect -f '{{.State.Pid}}' "$1"
+		'mount -t "$1" ${2:+-o "$2"} none "$MNT" && chmod 755 "$MNT" && "${@:4}" bash -c "$3"' \
+		_ "$@" "${myself[@]}"
 }
