@@ -31,7 +31,7 @@ LINK += -fsanitize=$(SANITIZE)
 else
 HOST += -fno-pie -fstack-protector-strong -D_FORTIFY_SOURCE=2
 endif
-MUSL := musl-gcc -Os $(BASE) -idirafter /usr/include -idirafter /usr/include/$(shell gcc -dumpmachine) \
+MUSL := musl-gcc -Os $(BASE) -idirafter /usr/include -idirafter /usr/include/$(shell gcc -dumpmachine 2>/dev/null) \
 	-fno-pie -fno-asynchronous-unwind-tables -static -no-pie -s -Wl,--gc-sections
 
 # Commands are shown whole with V=1.
