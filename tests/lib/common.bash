@@ -214,19 +214,3 @@ in_vm() {
 pid_of_vm() {
 	zl inspect -f '{{.State.Pid}}' "$1"
 }
-
-# For a VM test's setup: without QEMU there is nothing to boot. (tests/run turns the skip into
-# a failure where ZL_MUST_QEMU is set.)
-needs_vm() {
-	command -v qemu-system-x86_64 >/dev/null || skip "no qemu-system-x86_64"
-}
-
-# in_vm SCRIPT...: runs a shell script in a container of the image busybox; operands become $1...
-in_vm() {
-	run --separate-stderr zl run -q --rm busybox sh -c "$1" sh "${@:2}"
-}
-
-# pid_of_vm ID: the process of a container's VM.
-pid_of_vm() {
-	zl inspect -f '{{.State.Pid}}' "$1"
-}
