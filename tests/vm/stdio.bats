@@ -122,14 +122,18 @@ pattern() {
 		expect "# "
 		send "probe tty\r"
 		expect -re {0 tty 33x111\r\n1 tty 33x111\r\n2 tty 33x111\r\n}
+		# What is typed before the shell asks for it may be lost when it sets the terminal.
+		expect "# "
 		send "probe signals 1\r"
 		expect "ready"
 		stty rows 20 columns 70 < $spawn_out(slave,name)
 		expect "20x70"
+		expect "# "
 		send "stty size; echo is-\$((6*7))\r"
 		expect -re {20 70\r\nis-42\r\n}
-		send "sleep 100\r"
-		expect "sleep 100"
+		expect "# "
+		send "echo is-\$((6*8)); sleep 100\r"
+		expect -re {is-48\r\n}
 		send "\003"
 		expect "# "
 		send "echo \$?; exit 5\r"
