@@ -209,8 +209,3 @@ needs_vm() {
 in_vm() {
 	run --separate-stderr zl run -q --rm busybox sh -c "$1" sh "${@:2}"
 }
-
-# pid_of_vm ID: the process of a container's VM.
-pid_of_vm() {
-	zl inspect -f '{{.State.Pid}}' "$1"
-}
