@@ -414,8 +414,3 @@ uint64_t expand_bytes(const struct expand *x)
 {
 	return x->bytes;
 }
-
-bool expand_is_packed(const struct expand *x)
-{
-	return x->codec && x->codec != &plain;
-}

@@ -26,7 +26,5 @@ ssize_t expand_fill(struct expand *x, void *buf, size_t n, struct err *e);
 /* How many bytes went in and came out. */
 uint64_t expand_packed(const struct expand *x);
 uint64_t expand_bytes(const struct expand *x);
-/* Whether the bytes were packed at all; known after the first fill. */
-bool expand_is_packed(const struct expand *x);
 
 #endif

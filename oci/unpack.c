@@ -250,15 +250,3 @@ ssize_t unpack_read_fd(void *arg, const void **buf, struct err *e)
 	*buf = r->buf;
 	return n;
 }
-
-int unpack_layer_fd(int dirfd, int fd, const struct unpack_limits *limits,
-		    struct unpack_result *res, struct err *e)
-{
-	struct unpack_fd r = { fd, xmalloc(UNPACK_FD_BYTES) };
-	int rc;
-
-	posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	rc = unpack_layer(dirfd, unpack_read_fd, &r, limits, res, e);
-	free(r.buf);
-	return rc;
-}

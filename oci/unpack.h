@@ -58,8 +58,4 @@ struct unpack_fd {
 #define UNPACK_FD_BYTES (256 * 1024)
 ssize_t unpack_read_fd(void *arg, const void **buf, struct err *e);
 
-/* unpack_layer from a descriptor. */
-int unpack_layer_fd(int dirfd, int fd, const struct unpack_limits *limits,
-		    struct unpack_result *res, struct err *e);
-
 #endif

@@ -42,13 +42,14 @@ static bool kvm_usable(char *why, size_t size)
 {
 	own_fd int fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
 	int error = fd < 0 ? errno : 0;
+	bool virtualises = cpu_virtualises();
 
 	if (error == ENOENT)
 		snprintf(why, size,
 			 "there is no %s: switch on virtualisation in the firmware (VT-x, AMD-V), "
 			 "or nested virtualisation where this is a VM itself",
 			 KVM_DEVICE);
-	else if (!cpu_virtualises())
+	else if (!virtualises)
 		snprintf(why, size,
 			 "%s only emulates here (the processor shows neither vmx nor svm): switch "
 			 "on nested virtualisation where this is a VM",
@@ -62,7 +63,7 @@ static bool kvm_usable(char *why, size_t size)
 		snprintf(why, size, "%s cannot be opened: %s", KVM_DEVICE, strerror(error));
 	else
 		snprintf(why, size, "%s works", KVM_DEVICE);
-	return fd >= 0 && cpu_virtualises();
+	return fd >= 0 && virtualises;
 }
 
 enum machine_kind machine_choose(enum machine_kind kind, char *why, unsigned long why_size)

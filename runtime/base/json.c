@@ -310,8 +310,3 @@ void js_push(struct js *arr, struct js *value)
 {
 	json_array_append_new(lib(arr), lib(value));
 }
-
-void js_remove_at(struct js *arr, size_t i)
-{
-	json_array_remove(lib(arr), i);
-}

@@ -69,6 +69,5 @@ void js_set_int(struct js *obj, const char *key, int64_t v);
 void js_set_bool(struct js *obj, const char *key, bool v);
 void js_del(struct js *obj, const char *key);
 void js_push(struct js *arr, struct js *value);
-void js_remove_at(struct js *arr, size_t i);
 
 #endif

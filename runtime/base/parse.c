@@ -26,23 +26,6 @@ bool parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out)
 	return true;
 }
 
-bool parse_mode(const char *s, unsigned *out)
-{
-	unsigned v = 0;
-
-	if (*s == 0)
-		return false;
-	for (; *s; s++) {
-		if (*s < '0' || *s > '7')
-			return false;
-		v = v * 8 + (unsigned)(*s - '0');
-		if (v > 07777)
-			return false;
-	}
-	*out = v;
-	return true;
-}
-
 /*
  * Reads digits[.digits] as value * scale, truncating what is below one.
  * Returns the first character that does not belong to it, or NULL.

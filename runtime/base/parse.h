@@ -7,8 +7,6 @@
 
 /* Decimal digits only, whole string, value within [min, max]. */
 bool parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out);
-/* Octal digits only, whole string, at most 07777. */
-bool parse_mode(const char *s, unsigned *out);
 /*
  * Bytes as docker's users write them: a decimal number, a fraction allowed,
  * with b, k, m, g, t, p (also kb, kib, KiB ...; all powers of 1024).

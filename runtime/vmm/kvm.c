@@ -43,14 +43,13 @@ bool vmm_call(struct vmm *v, void (*fn)(void *arg), void *arg)
 	return c.done;
 }
 
-void vmm_set_end(struct vmm *v, enum vmm_end end, uint8_t status, const char *text)
+void vmm_set_end(struct vmm *v, enum vmm_end end, const char *text)
 {
 	uint64_t one = 1;
 
 	pthread_mutex_lock(&v->lock);
 	if (v->end == VMM_RUNNING) {
 		v->end = end;
-		v->end_status = status;
 		snprintf(v->end_text, sizeof(v->end_text), "%s", text);
 	}
 	pthread_mutex_unlock(&v->lock);

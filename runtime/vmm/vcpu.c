@@ -35,10 +35,10 @@ static bool port_out(struct vmm *v, uint16_t port, uint8_t value)
 		serial_out(&v->serial, port - VMM_PORT_SERIAL, value);
 		pthread_mutex_unlock(&v->serial_lock);
 	} else if (port == VMM_PORT_END) {
-		vmm_set_end(v, VMM_POWERED_OFF, value, "the guest powered off");
+		vmm_set_end(v, VMM_POWERED_OFF, "the guest powered off");
 		return false;
 	} else if (port == KBD_PORT && value == KBD_RESET) {
-		vmm_set_end(v, VMM_TRIPLE_FAULT, 0, "the guest reset itself");
+		vmm_set_end(v, VMM_TRIPLE_FAULT, "the guest reset itself");
 		return false;
 	}
 	return true;
@@ -100,7 +100,7 @@ static void end_error(struct vcpu *c, const char *what, uint64_t detail)
 	x86_dump(c);
 	snprintf(text, sizeof(text), "the hypervisor could not go on: %s (0x%llx)", what,
 		 (unsigned long long)detail);
-	vmm_set_end(c->vmm, VMM_ERROR, 0, text);
+	vmm_set_end(c->vmm, VMM_ERROR, text);
 }
 
 /* False when the VM has come to its end. */
@@ -118,10 +118,10 @@ static bool on_exit_reason(struct vcpu *c)
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		return true;
 	case KVM_EXIT_SHUTDOWN: /* reboot=t ends in a triple fault by intent */
-		vmm_set_end(c->vmm, VMM_TRIPLE_FAULT, 0, "the guest's kernel reset the VM");
+		vmm_set_end(c->vmm, VMM_TRIPLE_FAULT, "the guest's kernel reset the VM");
 		return false;
 	case KVM_EXIT_SYSTEM_EVENT:
-		vmm_set_end(c->vmm, VMM_TRIPLE_FAULT, 0, "the guest's kernel ended the VM");
+		vmm_set_end(c->vmm, VMM_TRIPLE_FAULT, "the guest's kernel ended the VM");
 		return false;
 	case KVM_EXIT_FAIL_ENTRY:
 		end_error(c, "entry failed", r->fail_entry.hardware_entry_failure_reason);
@@ -145,11 +145,8 @@ static bool may_run(struct vcpu *c)
 	/* seen: a kick from now on sets it again */
 	__atomic_store_n(&c->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	if (v->pause && !v->stop) {
-		v->npaused++;
-		pthread_cond_broadcast(&v->cond);
 		while (v->pause && !v->stop)
 			pthread_cond_wait(&v->cond, &v->lock);
-		v->npaused--;
 		/* tells the guest's watchdogs that it was away; an error does no harm */
 		ioctl(c->fd, KVM_KVMCLOCK_CTRL, 0);
 	}

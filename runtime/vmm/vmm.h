@@ -32,7 +32,7 @@
  *	VIRTIO_BASE + n * VIRTIO_STEP	virtio-mmio device n, GSI VIRTIO_IRQ + n
  *	4 GiB		 ..		the RAM that did not fit below VMM_HOLE
  *	port 0x3f8	serial (console only)
- *	port 0x501	the guest's end: the byte written is its status
+ *	port 0x501	the guest's end, whatever is written
  */
 #define VMM_HOLE	0xc0000000ULL /* first address that is no RAM below 4 GiB */
 #define VMM_HIGH	0x100000000ULL
@@ -86,7 +86,7 @@ struct serial {
 	int fd;	    /* where the text goes */
 	int irq_fd; /* eventfd of the irqfd of VMM_SERIAL_IRQ */
 	bool thri;  /* "transmitter empty" is to be told */
-	size_t written, lost;
+	size_t written;
 	uint8_t ier, lcr, mcr, scr, dll, dlm;
 };
 uint8_t serial_in(struct serial *s, unsigned reg);
@@ -99,7 +99,6 @@ struct vcpu {
 	struct kvm_run *run;
 	pthread_t thread;
 	bool started;
-	bool paused; /* under vmm.lock: has arrived at the barrier */
 };
 
 /* Why the VM ended: the first vcpu to meet the end says so. */
@@ -138,9 +137,7 @@ struct vmm {
 	struct vmm_call *calls;
 	bool stop;  /* vcpu threads are to end */
 	bool pause; /* vcpu threads are to wait */
-	unsigned npaused;
 	enum vmm_end end;
-	uint8_t end_status;
 	char end_text[256];
 };
 
@@ -158,7 +155,7 @@ struct vmm_call {
 bool vmm_call(struct vmm *v, void (*fn)(void *arg), void *arg);
 
 /* Notes the end of the VM (the first note counts) and wakes the loop. */
-void vmm_set_end(struct vmm *v, enum vmm_end end, uint8_t status, const char *text);
+void vmm_set_end(struct vmm *v, enum vmm_end end, const char *text);
 
 /* vcpu.c */
 int vcpu_init(struct vcpu *c, struct vmm *v, unsigned index, struct err *e);

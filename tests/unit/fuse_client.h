@@ -82,6 +82,13 @@ int client_list(struct client *c, const char *path, char *buf, size_t size);
 int client_list_plus(struct client *c, const char *path, char *buf, size_t size, uint32_t chunk);
 /* The content of a small file as a string: "" and -errno when it cannot be read. */
 int client_text(struct client *c, const char *path, char *buf, size_t size);
+/* Asserts that it is there and reads as `want`. */
+#define assert_text(c, path, want)                                               \
+	do {                                                                     \
+		char text_[256];                                                 \
+		assert_int_equal(client_text(c, path, text_, sizeof(text_)), 0); \
+		assert_string_equal(text_, want);                                \
+	} while (0)
 
 /* --- a place to work in */
 

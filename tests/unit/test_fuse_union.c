@@ -102,13 +102,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define assert_text(c, path, want)                                               \
-	do {                                                                     \
-		char text_[256];                                                 \
-		assert_int_equal(client_text(c, path, text_, sizeof(text_)), 0); \
-		assert_string_equal(text_, want);                                \
-	} while (0)
-
 #define assert_names(c, path, want)                                                          \
 	do {                                                                                 \
 		char names_[4096];                                                           \

@@ -30,7 +30,7 @@ static int plan(const char *config, const char *line)
 				 .command = &command,
 				 .image_name = "img",
 				 .image = &image,
-				 .host = { "/work", "/home/me", 4 } };
+				 .host = { "/here", "/home/me", 4 } };
 	int rc;
 
 	box_spec_free(&spec);
@@ -236,7 +236,7 @@ static void test_mounts(void **state)
 			 "ro~img"),
 		0);
 	assert_int_equal(spec.nmounts, 4);
-	assert_string_equal(spec.mounts[0].source, "/work/d");
+	assert_string_equal(spec.mounts[0].source, "/here/d");
 	assert_string_equal(spec.mounts[0].target, "/x");
 	assert_string_equal(spec.mounts[1].source, "/");
 	assert_string_equal(spec.mounts[2].target, "/t");
@@ -251,7 +251,7 @@ static void test_mounts(void **state)
 
 static void test_home_mount(void **state)
 {
-	const struct plan_host host = { "/work", "/home/me", 1 }, homeless = { "/work", NULL, 1 };
+	const struct plan_host host = { "/here", "/home/me", 1 }, homeless = { "/here", NULL, 1 };
 
 	(void)state;
 	box_spec_free(&spec);
