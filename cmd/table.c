@@ -27,6 +27,7 @@ const struct command *const commands[] = {
 	&cmd_restart,
 	&cmd_rm,
 	&cmd_rmi,
+	&cmd_save,
 	&cmd_start,
 	&cmd_stop,
 	&cmd_tag,

@@ -108,6 +108,14 @@ void image_list_free(struct image_list *l);
  */
 int image_load(struct store *s, int fd, const char *platform, struct strv *loaded, struct err *e);
 
+/*
+ * Writes images to fd (need not be seekable), each once with all the names that were asked for:
+ * one tar that is a docker-archive and an OCI layout. A name without a tag stands
+ * for all of its tags, an id for an image without name. platform: as in image_load.
+ */
+int image_save(struct store *s, const struct strv *names, const char *platform, int fd,
+	       struct err *e);
+
 int image_tag(struct store *s, const char *name, const char *new_name, struct err *e);
 
 /*

@@ -33,6 +33,8 @@ struct image *entry_image_whole(struct store *s, const struct store_image *i, st
  */
 int entry_learn(struct store *s, struct store_image *i, const struct platform *want,
 		struct manifest *m, struct image_config *c, struct err *e);
+/* An entry somebody else made gets what a listing needs; false if it is no image of ours. */
+bool entry_known(struct store *s, struct store_image *i);
 /* Fills what the config says: id, created, platform. */
 void entry_describe(struct store_image *i, const struct digest *id, const struct image_config *c);
 

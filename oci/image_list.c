@@ -136,8 +136,7 @@ int entry_learn(struct store *s, struct store_image *i, const struct platform *w
 	return 0;
 }
 
-/* An entry somebody else made gets what a listing needs; false if it is no image of ours. */
-static bool entry_known(struct store *s, struct store_image *i)
+bool entry_known(struct store *s, struct store_image *i)
 {
 	own_manifest struct manifest m = { 0 };
 	own_image_config struct image_config c = { 0 };

@@ -14,7 +14,6 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/own.h"
 
-#define OCI_LAYOUT "{\"imageLayoutVersion\":\"1.0.0\"}"
 #define EMPTY_INDEX                                         \
 	"{\"schemaVersion\":2,\"mediaType\":\"application/" \
 	"vnd.oci.image.index.v1+json\",\"manifests\":[]}"
@@ -58,7 +57,7 @@ static int make_layout(struct store *s, struct err *e)
 		if (rc < 0)
 			return rc;
 	}
-	return file_write_atomic(s->rootfd, "oci-layout", OCI_LAYOUT, strlen(OCI_LAYOUT), 0644,
+	return file_write_atomic(s->rootfd, "oci-layout", STORE_LAYOUT, strlen(STORE_LAYOUT), 0644,
 				 true, e);
 }
 
@@ -248,6 +247,28 @@ bool pins_have(const struct pins *p, char kind, const struct digest *d)
 			return true;
 	}
 	return false;
+}
+
+static int pin_cmp(const void *a, const void *b)
+{
+	const struct pin *x = a, *y = b;
+
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	return memcmp(&x->d, &y->d, sizeof(x->d));
+}
+
+void pins_sort(struct pins *p)
+{
+	if (p->n)
+		qsort(p->v, p->n, sizeof(*p->v), pin_cmp);
+}
+
+bool pins_marked(const struct pins *p, char kind, const struct digest *d)
+{
+	struct pin key = { .kind = kind, .d = *d };
+
+	return p->n && bsearch(&key, p->v, p->n, sizeof(*p->v), pin_cmp);
 }
 
 void pins_free(struct pins *p)

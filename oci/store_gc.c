@@ -18,24 +18,6 @@
 /* Largest lease that is read: about a million pins. */
 #define LEASE_BYTES_MAX (64u << 20)
 
-/* ---- marks: a sorted set ---- */
-
-static int pin_cmp(const void *a, const void *b)
-{
-	const struct pin *x = a, *y = b;
-
-	if (x->kind != y->kind)
-		return x->kind < y->kind ? -1 : 1;
-	return memcmp(&x->d, &y->d, sizeof(x->d));
-}
-
-static bool marked(const struct pins *p, char kind, const struct digest *d)
-{
-	struct pin key = { .kind = kind, .d = *d };
-
-	return p->n && bsearch(&key, p->v, p->n, sizeof(*p->v), pin_cmp);
-}
-
 /* Calls fn with each name in the folder fd. */
 static int each_name(int fd, int (*fn)(void *arg, const char *name, struct err *e), void *arg,
 		     struct err *e)
@@ -246,7 +228,7 @@ static int visit_blob(void *arg, const char *name, struct err *e)
 	struct digest d;
 	struct stat st;
 
-	if (!digest_parse_hex(name, &d) || marked(r->marks, PIN_BLOB, &d))
+	if (!digest_parse_hex(name, &d) || pins_marked(r->marks, PIN_BLOB, &d))
 		return 0;
 	if (fstatat(r->s->blobsfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		r->stats->bytes += (uint64_t)st.st_size;
@@ -259,7 +241,7 @@ static int visit_layer(void *arg, const char *name, struct err *e)
 	struct removal *r = arg;
 	struct digest d;
 
-	if (!digest_parse_hex(name, &d) || marked(r->marks, PIN_LAYER, &d))
+	if (!digest_parse_hex(name, &d) || pins_marked(r->marks, PIN_LAYER, &d))
 		return 0;
 	r->stats->bytes += layer_size_get(r->s->layersfd, name);
 	r->stats->layers++;
@@ -278,8 +260,8 @@ static int mark_all(struct store *s, struct pins *marks, struct err *e)
 		rc = mark_refs(s, marks, e);
 	if (rc == 0)
 		rc = mark_index(s, marks, e);
-	if (rc == 0 && marks->n)
-		qsort(marks->v, marks->n, sizeof(*marks->v), pin_cmp);
+	if (rc == 0)
+		pins_sort(marks);
 	return rc;
 }
 

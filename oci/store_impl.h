@@ -1,4 +1,5 @@
-/* store_impl.h: what the store's own files share; nobody else includes it. */
+/* store_impl.h: what the store's own files share, and those that go through all of it (save,
+ * check). */
 #ifndef ZL_OCI_STORE_IMPL_H
 #define ZL_OCI_STORE_IMPL_H
 
@@ -26,6 +27,9 @@ struct pins {
 
 void pins_add(struct pins *p, char kind, const struct digest *d);
 bool pins_have(const struct pins *p, char kind, const struct digest *d);
+/* In the order that pins_marked needs. */
+void pins_sort(struct pins *p);
+bool pins_marked(const struct pins *p, char kind, const struct digest *d);
 void pins_free(struct pins *p);
 
 struct store {
@@ -65,6 +69,7 @@ void store_sweep_once(struct store *s);
 /* The bytes of an unpacked layer's files, as layer_writer_commit noted them; 0 if unknown. */
 uint64_t layer_size_get(int layersfd, const char *hex);
 
-#define STORE_INDEX "index.json"
+#define STORE_INDEX  "index.json"
+#define STORE_LAYOUT "{\"imageLayoutVersion\":\"1.0.0\"}"
 
 #endif

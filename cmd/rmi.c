@@ -1,0 +1,110 @@
+/* rmi.c: zl tag and rmi: names come, and go with their images. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/container.h"
+#include "cmd/show.h"
+#include "runtime/base/own.h"
+
+static int run_tag(struct zl *z, void *flags, const struct operands *ops, struct err *e)
+{
+	(void)flags;
+	return zl_store(z, e) < 0 ? -1 : image_tag(z->store, ops->v[0], ops->v[1], e);
+}
+
+const struct command cmd_tag = {
+	.names = "image tag, tag",
+	.help = "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
+	.usage = "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
+	.run = run_tag,
+	.min = 2,
+	.max = 2,
+	.complete = "@image",
+};
+
+struct rmi_flags {
+	bool force;
+};
+
+static const struct opt rmi_opts[] = {
+	{ OPT_BOOL, 'f', "force", NULL, offsetof(struct rmi_flags, force), NULL, NULL,
+	  "Force removal of the image" },
+	{ .kind = OPT_END },
+};
+
+/* Who uses which image; made once, asked under the store's lock. */
+struct users {
+	struct box_list boxes;
+	char by[SHORT_ID_LEN + 1];
+};
+
+static bool image_in_use(void *arg, const char *image_id, const char **by)
+{
+	struct users *u = arg;
+
+	for (size_t i = 0; i < u->boxes.n; i++) {
+		if (strcmp(u->boxes.v[i]->spec.image_id, image_id) != 0)
+			continue;
+		snprintf(u->by, sizeof(u->by), "%.12s", u->boxes.v[i]->spec.id);
+		*by = u->by;
+		return true;
+	}
+	return false;
+}
+
+/* What a running container uses is not removed by force either. */
+static int check_running(struct zl *z, const struct box_list *boxes, const char *name,
+			 struct err *e)
+{
+	own_image struct image *image = image_find(z->store, name, NULL);
+
+	for (size_t i = 0; image && i < boxes->n; i++) {
+		const struct box *b = boxes->v[i];
+
+		if (b->state.status != BOX_RUNNING && b->state.status != BOX_PAUSED)
+			continue;
+		if (strcmp(b->spec.image_id, image->id) == 0)
+			return err_set(e, EBUSY,
+				       "conflict: unable to delete %.12s (cannot be forced) - "
+				       "image is being used by running container %.12s",
+				       hex_of(image->id), b->spec.id);
+	}
+	return 0;
+}
+
+static int rmi_one(struct zl *z, void *flags, const char *name, struct err *e)
+{
+	const struct rmi_flags *f = flags;
+	own_strv struct strv report = STRV_INIT;
+	struct users u;
+	int rc = box_list(&z->dirs, &u.boxes, e);
+
+	if (rc < 0)
+		return rc;
+	if (f->force)
+		rc = check_running(z, &u.boxes, name, e);
+	if (rc == 0)
+		rc = image_remove(z->store, name, f->force, image_in_use, &u, &report, e);
+	for (size_t i = 0; i < report.n; i++)
+		puts(report.v[i]);
+	box_list_free(&u.boxes);
+	return rc;
+}
+
+static int run_rmi(struct zl *z, void *flags, const struct operands *ops, struct err *e)
+{
+	return zl_store(z, e) < 0 ? -1 : for_each_operand(z, flags, ops, rmi_one);
+}
+
+const struct command cmd_rmi = {
+	.names = "image rm, image remove, rmi",
+	.help = "Remove one or more images",
+	.usage = "[OPTIONS] IMAGE [IMAGE...]",
+	.run = run_rmi,
+	.opts = rmi_opts,
+	.flags_size = sizeof(struct rmi_flags),
+	.min = 1,
+	.max = ANY_NUMBER,
+	.complete = "@image",
+};
