@@ -21,10 +21,10 @@ ZL := $(if $(filter build/static,$O),build/zl,$O/zl)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
 CFLAGS ?= -O2 -g
 BASE := -std=gnu11 -D_GNU_SOURCE -iquote . $(WARN) -ffunction-sections -fdata-sections -MMD -MP
-HOST := $(BASE) -isystem build/curl/include -DZL_VERSION='"$(VERSION)"'
-LIBS := -lcurl -lnghttp2 -lssl -lcrypto -larchive -lacl -llzma -llz4 -lbz2 -lzstd -lz -ljansson -lseccomp \
+HOST := $(BASE) -isystem build/curl/include -isystem build/isal/include -DZL_VERSION='"$(VERSION)"'
+LIBS := -lcurl -lisal -lnghttp2 -lssl -lcrypto -larchive -lacl -llzma -llz4 -lbz2 -lzstd -lz -ljansson -lseccomp \
 	-lm -pthread
-LINK := -L build/curl/lib -Wl,--gc-sections -no-pie
+LINK := -L build/curl/lib -L build/isal/lib -Wl,--gc-sections -no-pie
 ifdef SANITIZE
 HOST += -fno-pie -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LINK += -fsanitize=$(SANITIZE)
@@ -58,7 +58,7 @@ $O/libembed.a: $O/cmd/embed.o
 	$(call SAY,AR) rm -f $@ && ar rcs $@ $^
 $O/libguest.a: $(GUEST_OBJ)
 	$(call SAY,AR) rm -f $@ && ar rcs $@ $^
-$O/%.o: %.c Makefile | build/curl
+$O/%.o: %.c Makefile | build/curl build/isal
 	@mkdir -p $(@D)
 	$(call SAY,CC) $(CC) $(HOST) $(CFLAGS) -c -o $@ $<
 $O/cmd/embed.o: cmd/embed.S build/kernel build/initramfs build/hello.tar build/bundle_id
@@ -69,8 +69,8 @@ $O/cmd/embed.o: cmd/embed.S build/kernel build/initramfs build/hello.tar build/b
 build/.deps: .ci/packages .ci/deps
 	.ci/deps -n build
 	@mkdir -p build && touch $@
-build/curl: oci/curl.sh | build/.deps
-	oci/curl.sh $@ && touch $@
+build/curl build/isal: oci/lib.sh | build/.deps
+	oci/lib.sh $(@F) $@ && touch $@
 build/kernel: guest/kernel.sh guest/kernel.config | build/.deps
 	guest/kernel.sh $@ && touch $@
 build/guest/%.o: %.c Makefile | build/.deps
@@ -112,9 +112,9 @@ check-cli: $(ZL)
 check-vm: $(ZL)
 	@ZL=$(ZL) tests/run vm
 unit: $(UNIT)
-lint: | build/curl
+lint: | build/curl build/isal
 	tests/lint/lint
-fuzz: | build/curl
+fuzz: | build/curl build/isal
 	$(FUZZ_MAKE) fuzzers
 	tests/fuzz/run build/fuzz/tests/fuzz
 bench: $(ZL)

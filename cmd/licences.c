@@ -14,6 +14,7 @@ const char licences_text[] =
 	"  curl (libcurl)                 curl licence (MIT-like)\n"
 	"  nghttp2                        MIT\n"
 	"  OpenSSL 3 (libssl, libcrypto)  Apache-2.0\n"
+	"  ISA-L (libisal)                BSD-3-Clause\n"
 	"  libarchive                     BSD-2-Clause\n"
 	"  libacl                         LGPL-2.1-or-later\n"
 	"  xz (liblzma)                   public domain\n"
@@ -25,7 +26,7 @@ const char licences_text[] =
 	"  libseccomp                     LGPL-2.1-only\n"
 	"\n"
 	"All of these come from Debian's packages. Their sources are Debian's source packages\n"
-	"(apt-get source linux musl glibc curl nghttp2 openssl libarchive acl xz-utils lz4\n"
-	"bzip2 libzstd zlib jansson libseccomp); the recipes that build the kernel and libcurl\n"
-	"from them, with the kernel's configuration, are part of zl's own source (guest/, oci/).\n"
+	"(apt-get source linux musl glibc curl nghttp2 openssl libisal libarchive acl xz-utils\n"
+	"lz4 bzip2 libzstd zlib jansson libseccomp); the recipes that build the kernel, libcurl and\n"
+	"ISA-L from them, with the kernel's configuration, are part of zl's own source (guest/, oci/).\n"
 	"With these, `make` links the executable anew against any version of the libraries.\n";

@@ -3,10 +3,10 @@
 
 #include <bzlib.h>
 #include <errno.h>
+#include <isa-l/igzip_lib.h>
 #include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include "runtime/base/str.h"
@@ -15,6 +15,7 @@
 #define MAGIC_BYTES 10
 /* Largest window a zstd frame may ask for: 128 MiB, as the zstd command without --long. */
 #define ZSTD_WINDOW_LOG_MAX 27
+#define GZIP_PART_MAX	    (1U << 30)
 
 enum step {
 	STEP_MORE,   /* goes on, given more input or room */
@@ -48,7 +49,7 @@ struct expand {
 	const uint8_t *held;	   /* the reader's piece, while head is read first */
 	size_t held_len;
 	union {
-		z_stream z;
+		struct inflate_state *gz; /* 90 KiB */
 		ZSTD_DStream *zstd;
 		lzma_stream xz;
 		bz_stream bz;
@@ -57,38 +58,49 @@ struct expand {
 
 /* ---- gzip ---- */
 
-static bool gzip_begin(struct expand *x)
-{
-	memset(&x->z, 0, sizeof(x->z));
-	return inflateInit2(&x->z, 15 + 16) == Z_OK;
-}
-
 static bool gzip_again(struct expand *x)
 {
-	return inflateReset(&x->z) == Z_OK;
+	isal_inflate_reset(x->gz);
+	x->gz->crc_flag = ISAL_GZIP;
+	return true;
+}
+
+static bool gzip_begin(struct expand *x)
+{
+	x->gz = xmalloc(sizeof(*x->gz));
+	isal_inflate_init(x->gz);
+	return gzip_again(x);
+}
+
+/* It takes 32 bits for lengths; so do we, and are called again for the rest. */
+static uint32_t gzip_part(size_t n)
+{
+	return n < GZIP_PART_MAX ? (uint32_t)n : GZIP_PART_MAX;
 }
 
 static enum step gzip_step(struct expand *x)
 {
+	struct inflate_state *gz = x->gz;
+	uint32_t in = gzip_part(x->in_len), out = gzip_part(x->out_len);
 	int rc;
 
-	x->z.next_in = (Bytef *)x->in;
-	x->z.avail_in = (uInt)x->in_len;
-	x->z.next_out = x->out;
-	x->z.avail_out = (uInt)x->out_len;
-	rc = inflate(&x->z, Z_NO_FLUSH);
-	x->in = x->z.next_in;
-	x->in_len = x->z.avail_in;
-	x->out = x->z.next_out;
-	x->out_len = x->z.avail_out;
-	if (rc == Z_STREAM_END)
-		return STEP_END;
-	return rc == Z_OK || rc == Z_BUF_ERROR ? STEP_MORE : STEP_BROKEN;
+	gz->next_in = (uint8_t *)(uintptr_t)x->in;
+	gz->avail_in = in;
+	gz->next_out = x->out;
+	gz->avail_out = out;
+	rc = isal_inflate(gz);
+	x->in = gz->next_in;
+	x->in_len -= in - gz->avail_in;
+	x->out = gz->next_out;
+	x->out_len -= out - gz->avail_out;
+	if (rc < 0)
+		return STEP_BROKEN;
+	return gz->block_state == ISAL_BLOCK_FINISH ? STEP_END : STEP_MORE;
 }
 
 static void gzip_end(struct expand *x)
 {
-	inflateEnd(&x->z);
+	free(x->gz);
 }
 
 /* ---- zstd ---- */
