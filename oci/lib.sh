@@ -5,6 +5,7 @@
 # shared ones. isal (its inflate only): Debian has no static one. The result is kept under
 # ~/.cache/zl-build by source version and recipe, so that it is built once; DEST becomes a
 # copy of it (include/ and lib/).
+# shellcheck disable=SC2317 # build_* are called by name
 set -eu
 
 name=$1
@@ -28,7 +29,7 @@ build_curl() {
 		CFLAGS='-O2 -ffunction-sections -fdata-sections -fstack-protector-strong' || return 1
 	# Debian's patches touch what autotools read; the shipped output is still right.
 	for part in lib include; do
-		make -j"$(nproc)" -C $part ACLOCAL=: AUTOMAKE=: AUTOCONF=: AUTOHEADER=: install ||
+		make -j"$(nproc)" -C "$part" ACLOCAL=: AUTOMAKE=: AUTOCONF=: AUTOHEADER=: install ||
 			return 1
 	done
 	rm -rf "$work/out/lib/pkgconfig" "$work"/out/lib/*.la
