@@ -119,6 +119,8 @@ fuzz: | build/curl build/isal
 	tests/fuzz/run build/fuzz/tests/fuzz
 bench: $(ZL)
 	ZL=$(ZL) tests/bench/bench
+bench-pull: $(ZL)
+	ZL=$(ZL) tests/bench/pull
 
 # --- for people
 deps:
@@ -136,7 +138,7 @@ install: $(ZL)
 clean:
 	rm -rf build
 
-.PHONY: all check check-quick check-unit check-cli check-vm unit lint fuzz fuzzers bench deps demo install clean
+.PHONY: all check check-quick check-unit check-cli check-vm unit lint fuzz fuzzers bench bench-pull deps demo install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $O build/guest -name '*.d' 2>/dev/null)
