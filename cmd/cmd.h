@@ -114,7 +114,7 @@ int for_each_operand(struct zl *z, void *flags, const struct operands *ops, each
 
 extern const struct command cmd_attach, cmd_complete, cmd_container_inspect, cmd_create, cmd_exec,
 	cmd_help, cmd_image_inspect, cmd_images, cmd_info, cmd_inspect, cmd_kill, cmd_load,
-	cmd_logs, cmd_man, cmd_ps, cmd_pull, cmd_restart, cmd_rm, cmd_rmi, cmd_run, cmd_save,
-	cmd_start, cmd_stop, cmd_tag, cmd_version, cmd_wait;
+	cmd_logs, cmd_man, cmd_pause, cmd_ps, cmd_pull, cmd_restart, cmd_rm, cmd_rmi, cmd_run,
+	cmd_save, cmd_start, cmd_stop, cmd_tag, cmd_unpause, cmd_version, cmd_wait;
 
 #endif

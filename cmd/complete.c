@@ -50,7 +50,9 @@ static void offer_boxes(struct completing *c, const char *which)
 			char id[SHORT_ID_LEN + 1];
 
 			if ((strcmp(which, "@running") == 0 && !alive) ||
-			    (strcmp(which, "@stopped") == 0 && alive))
+			    (strcmp(which, "@stopped") == 0 && alive) ||
+			    (strcmp(which, "@pausable") == 0 && b->state.status != BOX_RUNNING) ||
+			    (strcmp(which, "@paused") == 0 && b->state.status != BOX_PAUSED))
 				continue;
 			snprintf(id, sizeof(id), "%.12s", b->spec.id);
 			offer(c, ids ? id : b->spec.name, b->spec.image);

@@ -112,7 +112,7 @@ static int run_exec(struct zl *z, void *flags, const struct operands *ops, struc
 		return err_set(e, EINVAL, "Cwd must be an absolute path");
 	if (b->state.status == BOX_PAUSED)
 		return err_set(e, EBUSY,
-			       "container %s is paused, unpause the container before exec",
+			       "Container %s is paused, unpause the container before exec",
 			       b->spec.id);
 	if (b->state.status != BOX_RUNNING)
 		return err_set(e, ESRCH, "container %s is not running", b->spec.id);

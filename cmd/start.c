@@ -23,6 +23,11 @@ static const struct opt start_opts[] = {
 	{ .kind = OPT_END },
 };
 
+static int paused(struct err *e)
+{
+	return err_set(e, EBUSY, "cannot start a paused container, try unpause instead");
+}
+
 /* docker: starting what runs is a success. */
 static int start_one(struct zl *z, void *flags, const char *who, struct err *e)
 {
@@ -31,8 +36,10 @@ static int start_one(struct zl *z, void *flags, const char *who, struct err *e)
 	(void)flags;
 	if (b == NULL)
 		return -1;
-	if (b->state.status != BOX_RUNNING && b->state.status != BOX_PAUSED &&
-	    container_start_detached(z, b, e) != 0 && e->code != EALREADY)
+	if (b->state.status == BOX_PAUSED)
+		return paused(e);
+	if (b->state.status != BOX_RUNNING && container_start_detached(z, b, e) != 0 &&
+	    e->code != EALREADY)
 		return -1;
 	puts(who);
 	return 0;
@@ -45,7 +52,9 @@ static int start_attached(struct zl *z, const struct start_flags *f, const char 
 
 	if (b == NULL)
 		return -1;
-	if (b->state.status == BOX_RUNNING || b->state.status == BOX_PAUSED)
+	if (b->state.status == BOX_PAUSED)
+		return paused(e);
+	if (b->state.status == BOX_RUNNING)
 		return err_set(e, EALREADY, "container %s runs already: use 'zl attach'", who);
 	if (follow_check_tty(b->spec.tty, f->interactive && b->spec.open_stdin, e) < 0)
 		return -1;

@@ -24,6 +24,7 @@ const struct command *const commands[] = {
 	&cmd_kill,
 	&cmd_load,
 	&cmd_logs,
+	&cmd_pause,
 	&cmd_restart,
 	&cmd_rm,
 	&cmd_rmi,
@@ -31,6 +32,7 @@ const struct command *const commands[] = {
 	&cmd_start,
 	&cmd_stop,
 	&cmd_tag,
+	&cmd_unpause,
 	&cmd_wait,
 	/* in groups only */
 	&cmd_container_inspect,

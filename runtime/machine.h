@@ -54,6 +54,11 @@ typedef void machine_end_fn(void *arg, const struct machine_end *end);
  */
 struct machine *machine_start(struct loop *l, const struct machine_spec *spec,
 			      machine_end_fn *ended, void *arg, struct err *e);
+/*
+ * Returns when no vcpu runs any more; devices still serve what was asked of
+ * them before. The guest's clocks run on, as in docker's pause, where timers
+ * that went off meanwhile do so at machine_resume.
+ */
 int machine_pause(struct machine *m, struct err *e);
 int machine_resume(struct machine *m, struct err *e);
 /*

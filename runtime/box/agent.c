@@ -43,11 +43,16 @@ struct agent *agent_new(struct loop *l, const struct agent_ops *ops, void *arg)
 	return a;
 }
 
+void agent_leave_time(struct agent *a)
+{
+	loop_cancel(a->clock);
+	a->clock = NULL;
+}
+
 void agent_mute(struct agent *a)
 {
 	a->muted = true;
-	loop_cancel(a->clock);
-	a->clock = NULL;
+	agent_leave_time(a);
 }
 
 void agent_free(struct agent *a)
@@ -362,4 +367,10 @@ void agent_keep_time(struct agent *a)
 {
 	if (a->clock == NULL)
 		a->clock = loop_after(a->loop, AGENT_TIME_NS, tick, a);
+}
+
+void agent_set_time(struct agent *a)
+{
+	agent_leave_time(a);
+	tick(a);
 }

@@ -43,5 +43,9 @@ int agent_send(struct agent *a, struct str *frame);
 /* The guest's clock is set every so often: emulated time runs away. */
 #define AGENT_TIME_NS (300ULL * 1000000000)
 void agent_keep_time(struct agent *a);
+/* Now, and again after AGENT_TIME_NS. */
+void agent_set_time(struct agent *a);
+/* Not any more. */
+void agent_leave_time(struct agent *a);
 
 #endif

@@ -151,6 +151,14 @@ int box_client_resize(struct box_client *c, uint32_t task, unsigned short rows, 
 /* stop: `sig` now, SIGKILL after timeout_s (-1: never). Returns when it has ended. */
 int box_client_stop(struct box_client *c, int sig, int64_t timeout_s, struct err *e);
 
+/*
+ * Stops the VM and lets it go on. When it returns, no vcpu runs, and the
+ * state on disk tells. -ESRCH, -EBUSY (paused already), -EINVAL (is not
+ * paused), in docker's words. A signal that is to end the container (SIGKILL,
+ * its stop signal) ends a pause as well.
+ */
+int box_client_pause(struct box_client *c, bool on, struct err *e);
+
 /* A further process; *task is its number in events. */
 struct box_exec {
 	struct strv argv, env;	/* env: added to the container's */

@@ -294,6 +294,13 @@ int box_client_stop(struct box_client *c, int sig, int64_t timeout_s, struct err
 	return rc;
 }
 
+int box_client_pause(struct box_client *c, bool on, struct err *e)
+{
+	struct ctl_msg m = { .type = on ? CTL_PAUSE : CTL_UNPAUSE };
+
+	return ask(c, &m, NULL, 0, NULL, e);
+}
+
 int box_client_exec(struct box_client *c, const struct box_exec *x, const struct box_stdio *io,
 		    uint32_t *task, struct err *e)
 {

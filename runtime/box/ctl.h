@@ -23,6 +23,8 @@
  *	STOP signal timeout_s	     ->	REPLY, and EXITED when it has ended
  *	EXEC streams rows cols fds   ->	REPLY task; the first descriptor is a memfd
  *					with the command (ctl_exec_write)
+ *	PAUSE			     ->	REPLY when the VM stands still
+ *	UNPAUSE			     ->	REPLY
  *				     <-	EVENT kind task code text, at any time
  */
 enum ctl_type {
@@ -31,6 +33,8 @@ enum ctl_type {
 	CTL_RESIZE,
 	CTL_STOP,
 	CTL_EXEC,
+	CTL_PAUSE,
+	CTL_UNPAUSE,
 	CTL_REPLY = 32,
 	CTL_EVENT,
 };

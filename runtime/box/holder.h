@@ -19,7 +19,7 @@
  * their own. A container's phases:
  *
  *	BOOTING	   the VM starts, the agent has not said STARTED. Signals wait.
- *	RUNNING	   the workload runs
+ *	RUNNING	   the workload runs, or is paused (state.status tells)
  *	ENDING	   task 1 has ended, or the start failed, or the VM died: its
  *		   last output is taken out of the devices
  *	ENDED	   state.json tells (or the folder is gone), clients were told,
@@ -31,6 +31,7 @@
  *	boot.c		spec -> BOOT message
  *	task.c		tasks, their streams, what the agent says about them
  *	request.c	what clients ask for
+ *	pause.c		pause and unpause
  *	launch.c	how it is started (in the starting zl)
  *
  * Nothing is freed under a callback's feet: ends are decided in callbacks and
@@ -152,5 +153,13 @@ extern const struct ctl_ops request_ops;
 /* To task 1, or kept until there is one. */
 void request_signal(struct holder *h, int sig);
 void request_stop(struct holder *h, int sig, int64_t timeout_s);
+
+/* --- pause.c */
+
+/* In phase RUNNING; docker's wording where it is so already. */
+int pause_begin(struct holder *h, struct err *e);
+int pause_end(struct holder *h, struct err *e);
+/* After a signal was sent to task 1: as docker, one that is to end it ends a pause, too. */
+void pause_signalled(struct holder *h, int sig);
 
 #endif

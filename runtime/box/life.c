@@ -352,9 +352,12 @@ int box_remove(const struct box_dirs *d, struct box *b, bool force, struct err *
 	    state_claims_holder(&b->state)) {
 		if (!force)
 			return err_set(e, EBUSY,
-				       "cannot remove container \"/%s\": container is %s: stop the "
-				       "container before removing or force remove",
-				       b->spec.name, box_status_name(b->state.status));
+				       "cannot remove container \"/%s\": container is %s%s",
+				       b->spec.name, box_status_name(b->state.status),
+				       b->state.status == BOX_PAUSED
+					       ? " and must be unpaused first"
+					       : ": stop the container before removing or "
+						 "force remove");
 		force_end(d, b);
 	}
 	if (lock == -EAGAIN)

@@ -57,6 +57,7 @@ void request_signal(struct holder *h, int sig)
 	if (sig == SIGKILL)
 		kill_now(h);
 	send_signal(h, WIRE_TASK_MAIN, sig);
+	pause_signalled(h, sig);
 }
 
 static void stop_timeout(void *arg)
@@ -165,6 +166,18 @@ static void stop(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m)
 	ctl_reply(p, 0, WIRE_TASK_MAIN, NULL);
 }
 
+static void pause_or_not(struct holder *h, struct ctl_peer *p, bool on)
+{
+	struct err e = ERR_INIT;
+	int rc;
+
+	if (h->phase != HOLDER_RUNNING)
+		rc = err_set(&e, ESRCH, "container %s is not running", h->spec->id);
+	else
+		rc = on ? pause_begin(h, &e) : pause_end(h, &e);
+	ctl_reply(p, rc, WIRE_TASK_MAIN, e.msg);
+}
+
 /* The container's task with the exec's differences. */
 static void send_exec(struct holder *h, const struct task *t, const struct box_exec *x,
 		      const struct box_stdio *io)
@@ -189,6 +202,19 @@ static void send_exec(struct holder *h, const struct task *t, const struct box_e
 	wire_task_free(&w);
 }
 
+static int may_exec(const struct holder *h, struct err *e)
+{
+	if (h->phase != HOLDER_RUNNING)
+		return err_set(e, ESRCH, "the container is not running");
+	if (h->state.status == BOX_PAUSED)
+		return err_set(e, EBUSY,
+			       "Container %s is paused, unpause the container before exec",
+			       h->spec->id);
+	if (h->ntasks >= HOLDER_TASKS_MAX)
+		return err_set(e, EAGAIN, "too many processes were started by exec");
+	return 0;
+}
+
 static void exec(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m, int *fds,
 		 size_t nfds)
 {
@@ -204,13 +230,10 @@ static void exec(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m, 
 		return;
 	}
 	close(fds[0]);
-	if (h->phase != HOLDER_RUNNING || h->ntasks >= HOLDER_TASKS_MAX) {
+	if (may_exec(h, &e) < 0) {
 		close_all(fds + 1, nfds - 1);
 		ctl_exec_free(&x);
-		if (h->phase != HOLDER_RUNNING)
-			ctl_reply(p, -ESRCH, 0, "the container is not running");
-		else
-			ctl_reply(p, -EAGAIN, 0, "too many processes were started by exec");
+		ctl_reply(p, -e.code, 0, e.msg);
 		return;
 	}
 	x.open_stdin = x.open_stdin && io.in >= 0;
@@ -248,6 +271,8 @@ static void request(void *arg, struct ctl_peer *p, const struct ctl_msg *m, int 
 		resize(h, p, m);
 	else if (m->type == CTL_STOP)
 		stop(h, p, m);
+	else if (m->type == CTL_PAUSE || m->type == CTL_UNPAUSE)
+		pause_or_not(h, p, m->type == CTL_PAUSE);
 	else
 		ctl_reply(p, -EPROTO, 0, "the container's zl is of another version");
 }

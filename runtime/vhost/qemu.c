@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/log.h"
@@ -243,19 +244,27 @@ static int send_signal(struct qemu *q, int sig, struct err *e)
 {
 	if (q->proc.pid <= 0)
 		return err_set(e, ESRCH, "the VM has ended");
-	/* QEMU leads a process group of its own. */
 	if (kill(q->proc.pid, sig) < 0)
-		return err_sys(e, "signalling QEMU");
+		return err_sys(e, "signal QEMU");
 	return 0;
 }
 
 /*
- * Pausing stops the process. The guest's clocks follow the host's counter,
- * so they are right after it.
+ * Pausing stops the process: all its threads, which is what is waited for.
+ * The guest's clocks follow the host's counter, so they are right after it.
  */
 static int qemu_pause(struct machine *m, struct err *e)
 {
-	return send_signal((struct qemu *)m, SIGSTOP, e);
+	struct qemu *q = (struct qemu *)m;
+	int rc = send_signal(q, SIGSTOP, e);
+	siginfo_t si;
+
+	/* one that ends instead is left to process_ended */
+	while (rc == 0 && waitid(P_PID, (id_t)q->proc.pid, &si, WSTOPPED | WEXITED | WNOWAIT) < 0) {
+		if (errno != EINTR)
+			rc = err_sys(e, "wait for QEMU to stop");
+	}
+	return rc;
 }
 
 static int qemu_resume(struct machine *m, struct err *e)

@@ -36,7 +36,8 @@ bool vmm_call(struct vmm *v, void (*fn)(void *arg), void *arg)
 		;
 	*at = &c;
 	if (write(v->call_fd, &one, sizeof(one)) < 0)
-		c.dropped = true; /* cannot happen: the counter never fills */
+		c.dropped = true;	  /* cannot happen: the counter never fills */
+	pthread_cond_broadcast(&v->cond); /* kvm_pause serves calls too */
 	while (!c.done && !c.dropped)
 		pthread_cond_wait(&v->cond, &v->lock);
 	pthread_mutex_unlock(&v->lock);
@@ -74,20 +75,14 @@ static void report_end(struct vmm *v)
 }
 
 /*
- * On the loop's thread: what vcpu threads asked for. No more than was asked
- * for until now: vcpus that go on asking wake the loop again, and must not
- * keep it from everything else.
+ * What vcpu threads asked for; on the loop's thread, with v->lock held. No
+ * more than was asked for until now: vcpus that go on asking wake the loop
+ * again, and must not keep it from everything else.
  */
-static void on_call(void *arg, uint32_t events)
+static void serve_calls(struct vmm *v)
 {
-	struct vmm *v = arg;
 	unsigned waiting = 0;
-	uint64_t n;
 
-	(void)events;
-	if (read(v->call_fd, &n, sizeof(n)) < 0)
-		return;
-	pthread_mutex_lock(&v->lock);
 	for (struct vmm_call *c = v->calls; c; c = c->next)
 		waiting++;
 	while (v->calls && waiting--) {
@@ -100,6 +95,18 @@ static void on_call(void *arg, uint32_t events)
 		c->done = true;
 		pthread_cond_broadcast(&v->cond);
 	}
+}
+
+static void on_call(void *arg, uint32_t events)
+{
+	struct vmm *v = arg;
+	uint64_t n;
+
+	(void)events;
+	if (read(v->call_fd, &n, sizeof(n)) < 0)
+		return;
+	pthread_mutex_lock(&v->lock);
+	serve_calls(v);
 	pthread_mutex_unlock(&v->lock);
 	report_end(v);
 }
@@ -300,6 +307,10 @@ static struct machine *kvm_start(struct loop *l, const struct machine_spec *spec
 	return NULL;
 }
 
+/*
+ * Returns when every vcpu waits in may_run. One may be on its way there by a
+ * register access that needs this very thread: that is served meanwhile.
+ */
 static int kvm_pause(struct machine *m, struct err *e)
 {
 	struct vmm *v = (struct vmm *)m;
@@ -309,6 +320,12 @@ static int kvm_pause(struct machine *m, struct err *e)
 	v->pause = true;
 	for (unsigned i = 0; i < v->ncpus; i++)
 		vcpu_kick(&v->cpus[i]);
+	while (v->awake) {
+		if (v->calls)
+			serve_calls(v);
+		else
+			pthread_cond_wait(&v->cond, &v->lock);
+	}
 	pthread_mutex_unlock(&v->lock);
 	return 0;
 }

@@ -145,8 +145,11 @@ static bool may_run(struct vcpu *c)
 	/* seen: a kick from now on sets it again */
 	__atomic_store_n(&c->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	if (v->pause && !v->stop) {
+		v->awake--;
+		pthread_cond_broadcast(&v->cond);
 		while (v->pause && !v->stop)
 			pthread_cond_wait(&v->cond, &v->lock);
+		v->awake++;
 		/* tells the guest's watchdogs that it was away; an error does no harm */
 		ioctl(c->fd, KVM_KVMCLOCK_CTRL, 0);
 	}
@@ -169,6 +172,10 @@ static void *vcpu_main(void *arg)
 		if (!on_exit_reason(c))
 			break;
 	}
+	pthread_mutex_lock(&c->vmm->lock);
+	c->vmm->awake--;
+	pthread_cond_broadcast(&c->vmm->cond);
+	pthread_mutex_unlock(&c->vmm->lock);
 	return NULL;
 }
 
@@ -201,7 +208,10 @@ int vcpu_start(struct vcpu *c, struct err *e)
 	/* the thread takes no signal but the kick */
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	pthread_sigmask(SIG_UNBLOCK, &only, NULL);
+	pthread_mutex_lock(&c->vmm->lock);
 	rc = pthread_create(&c->thread, &attr, vcpu_main, c);
+	c->vmm->awake += rc == 0;
+	pthread_mutex_unlock(&c->vmm->lock);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	if (rc)

@@ -135,8 +135,9 @@ struct vmm {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	struct vmm_call *calls;
-	bool stop;  /* vcpu threads are to end */
-	bool pause; /* vcpu threads are to wait */
+	bool stop;	/* vcpu threads are to end */
+	bool pause;	/* vcpu threads are to wait */
+	unsigned awake; /* vcpu threads that neither wait nor have ended */
 	enum vmm_end end;
 	char end_text[256];
 };

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 static int write_all(int fd, const void *p, size_t n)
@@ -211,15 +212,26 @@ static int vsock(char **argv)
 	return write_all(fd, "this is no frame of the agent's", 31) < 0;
 }
 
+/* clock: the wall clock's time, in seconds since 1970. */
+static int wall_clock(char **argv)
+{
+	struct timespec ts;
+
+	(void)argv;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	printf("%lld.%09ld\n", (long long)ts.tv_sec, ts.tv_nsec);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int operands;
 	int (*run)(char **argv);
 } commands[] = {
-	{ "pattern", 3, pattern }, { "both", 1, both }, { "tty", 0, tty },
-	{ "signals", 1, signals }, { "fds", 0, fds },	{ "reopen", 0, reopen },
-	{ "xattr", 2, xattr },	   { "mem", 1, mem },	{ "orphan", 0, orphan },
-	{ "vsock", 1, vsock },
+	{ "pattern", 3, pattern }, { "both", 1, both },	       { "tty", 0, tty },
+	{ "signals", 1, signals }, { "fds", 0, fds },	       { "reopen", 0, reopen },
+	{ "xattr", 2, xattr },	   { "mem", 1, mem },	       { "orphan", 0, orphan },
+	{ "vsock", 1, vsock },	   { "clock", 0, wall_clock },
 };
 
 int main(int argc, char **argv)
