@@ -131,7 +131,9 @@ demo:
 	@.ci/demo build/zl
 install: $(ZL)
 	install -D -m 755 $(ZL) $(DESTDIR)$(PREFIX)/bin/zl
-	install -d $(DESTDIR)$(PREFIX)/share/man/man1 && install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -D -m 644 completions/zl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/zl
 	install -D -m 644 completions/_zl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_zl
 	install -D -m 644 completions/zl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/zl.fish

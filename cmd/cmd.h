@@ -100,6 +100,9 @@ int zl_store(struct zl *z, struct err *e);
  * here, after the pull has cleaned up.
  */
 struct image *zl_pull(struct zl *z, const char *name, const struct pull_options *o, struct err *e);
+/* image_push on it, likewise. */
+struct push_options;
+int zl_push(struct zl *z, const char *name, const struct push_options *o, struct err *e);
 
 /* each.c: "zl: <sentence>" on stderr. */
 void complain(const struct err *e);
@@ -116,5 +119,7 @@ extern const struct command cmd_attach, cmd_complete, cmd_container_inspect, cmd
 	cmd_help, cmd_image_inspect, cmd_images, cmd_info, cmd_inspect, cmd_kill, cmd_load,
 	cmd_logs, cmd_man, cmd_pause, cmd_ps, cmd_pull, cmd_restart, cmd_rm, cmd_rmi, cmd_run,
 	cmd_save, cmd_start, cmd_stop, cmd_tag, cmd_unpause, cmd_version, cmd_wait;
+
+extern const struct command cmd_push;
 
 #endif

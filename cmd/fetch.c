@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "oci/remote.h"
 #include "runtime/base/own.h"
 
 /* What ends a program that does not mind it. */
@@ -56,27 +57,62 @@ int zl_store(struct zl *z, struct err *e)
 	return 0;
 }
 
-struct image *zl_pull(struct zl *z, const char *name, const struct pull_options *o, struct err *e)
+/* From here to signals_restore a signal that would end us ends the errand first. */
+static void signals_catch(struct sigaction old[NENDING])
 {
-	struct sigaction ours = { .sa_handler = on_signal }, old[NENDING];
-	struct image *i = NULL;
+	struct sigaction ours = { .sa_handler = on_signal };
 
-	if (zl_store(z, e) < 0)
-		return NULL;
 	for (size_t k = 0; k < NENDING; k++) {
 		sigaction(ending[k], NULL, &old[k]);
 		/* Ignored it stays ignored: nohup, jobs in the background. */
 		if (old[k].sa_handler == SIG_DFL)
 			sigaction(ending[k], &ours, NULL);
 	}
-	i = image_pull(z->store, name, o, e);
+}
+
+static void signals_restore(struct sigaction old[NENDING])
+{
 	for (size_t k = 0; k < NENDING; k++)
 		sigaction(ending[k], &old[k], NULL);
+}
+
+/* If there was one: the store is left clean, and our parent learns how we ended. */
+static void end_as_told(struct zl *z)
+{
+	if (caught == 0)
+		return;
+	zl_free(z);
+	raise(caught);
+}
+
+struct image *zl_pull(struct zl *z, const char *name, const struct pull_options *o, struct err *e)
+{
+	struct sigaction old[NENDING];
+	struct image *i = NULL;
+
+	if (zl_store(z, e) < 0)
+		return NULL;
+	signals_catch(old);
+	i = image_pull(z->store, name, o, e);
+	signals_restore(old);
 	if (caught) {
-		/* The store is left clean, and our parent learns how we ended. */
 		image_free(i);
-		zl_free(z);
-		raise(caught);
+		i = NULL;
 	}
+	end_as_told(z);
 	return i;
+}
+
+int zl_push(struct zl *z, const char *name, const struct push_options *o, struct err *e)
+{
+	struct sigaction old[NENDING];
+	int r = zl_store(z, e);
+
+	if (r < 0)
+		return r;
+	signals_catch(old);
+	r = image_push(z->store, name, o, e);
+	signals_restore(old);
+	end_as_told(z);
+	return r;
 }

@@ -13,6 +13,7 @@ const struct command *const commands[] = {
 	&cmd_exec,
 	&cmd_ps,
 	&cmd_pull,
+	&cmd_push,
 	&cmd_images,
 	&cmd_version,
 	&cmd_info,

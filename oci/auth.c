@@ -1,22 +1,18 @@
-/* auth.c: challenges, the users' stored credentials, bearer tokens. */
+/* auth.c: challenges, and the tokens that answer them. */
 #include "oci/auth.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
-#include "oci/ref.h"
-#include "runtime/base/fd.h"
 #include "runtime/base/json.h"
-#include "runtime/base/log.h"
 #include "runtime/base/own.h"
 
-/* docker's key for its own hub in config.json, without what is stripped from every key. */
-#define HUB_KEY "index.docker.io"
+/* What we call ourselves to token servers. */
+#define CLIENT_ID "zl"
 
 /* ---- challenges: RFC 9110, 11.6.1 ---- */
 
@@ -225,132 +221,6 @@ void auth_creds_free(struct auth_creds *c)
 	*c = (struct auth_creds){ 0 };
 }
 
-/* "https://host/v1/" and the like as "host"; owned by the caller. */
-static char *key_normalise(const char *key)
-{
-	static const char *const ends[] = { "/v1", "/v2" };
-	char *s;
-	size_t n;
-
-	if (str_starts(key, "https://"))
-		key += 8;
-	else if (str_starts(key, "http://"))
-		key += 7;
-	s = xstrdup(key);
-	for (n = strlen(s); n && s[n - 1] == '/'; n--)
-		s[n - 1] = '\0';
-	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
-		if (str_ends(s, ends[i]))
-			s[strlen(s) - strlen(ends[i])] = '\0';
-	if (strcmp(s, HUB_KEY) == 0 || strcmp(s, "registry-1.docker.io") == 0) {
-		free(s);
-		s = xstrdup(REF_DOMAIN_DEFAULT);
-	}
-	return s;
-}
-
-/* Length of the match where key names the repository or a folder above it; 0: it does not. */
-static size_t key_match(const char *key, const char *repository)
-{
-	size_t n = strlen(key);
-
-	if (n == 0 || strncmp(key, repository, n) != 0)
-		return 0;
-	return repository[n] == '\0' || repository[n] == '/' ? n : 0;
-}
-
-static char *text_of(const struct js *j)
-{
-	const char *s = js_text(j);
-
-	return s && *s ? xstrdup(s) : NULL;
-}
-
-static bool creds_of_entry(const struct js *entry, struct auth_creds *out)
-{
-	const char *auth = js_text(js_get(entry, "auth"));
-	own_str struct str plain = STR_INIT;
-	char *colon;
-
-	*out = (struct auth_creds){ 0 };
-	out->identity_token = text_of(js_get(entry, "identitytoken"));
-	out->registry_token = text_of(js_get(entry, "registrytoken"));
-	out->user = text_of(js_get(entry, "username"));
-	out->password = text_of(js_get(entry, "password"));
-	if (out->password == NULL && auth && auth_base64_decode(auth, &plain) == 0 && plain.s &&
-	    strlen(plain.s) == plain.len && (colon = strchr(plain.s, ':')) != NULL) {
-		free(out->user);
-		out->user = xstrndup(plain.s, (size_t)(colon - plain.s));
-		out->password = xstrdup(colon + 1);
-	}
-	return (out->user && out->password) || out->identity_token || out->registry_token;
-}
-
-bool auth_creds_in(const struct js *config, const char *repository, struct auth_creds *out)
-{
-	struct js *entry;
-	const char *key;
-	void *it = NULL;
-	size_t best = 0;
-
-	*out = (struct auth_creds){ 0 };
-	while (js_each(js_get(config, "auths"), &it, &key, &entry)) {
-		own_free char *k = key_normalise(key);
-		own_creds struct auth_creds c = { 0 };
-		size_t n = key_match(k, repository);
-
-		if (n <= best || !creds_of_entry(entry, &c))
-			continue;
-		best = n;
-		auth_creds_free(out);
-		*out = c;
-		c = (struct auth_creds){ 0 };
-	}
-	return best > 0;
-}
-
-static void add_path(struct strv *paths, const char *dir, const char *rest)
-{
-	if (dir && *dir)
-		strv_addf(paths, "%s%s", dir, rest);
-}
-
-static void credential_files(struct strv *paths)
-{
-	const char *home = getenv("HOME"), *docker = getenv("DOCKER_CONFIG");
-	const char *config = getenv("XDG_CONFIG_HOME");
-
-	if (docker && *docker)
-		add_path(paths, docker, "/config.json");
-	else
-		add_path(paths, home, "/.docker/config.json");
-	add_path(paths, getenv("REGISTRY_AUTH_FILE"), "");
-	add_path(paths, getenv("XDG_RUNTIME_DIR"), "/containers/auth.json");
-	if (config && *config)
-		add_path(paths, config, "/containers/auth.json");
-	else
-		add_path(paths, home, "/.config/containers/auth.json");
-}
-
-bool auth_creds_find(const char *repository, struct auth_creds *out)
-{
-	own_strv struct strv paths = STRV_INIT;
-	bool found = false;
-
-	*out = (struct auth_creds){ 0 };
-	credential_files(&paths);
-	for (size_t i = 0; !found && i < paths.n; i++) {
-		struct err err = ERR_INIT;
-		own_js struct js *j = js_read(AT_FDCWD, paths.v[i], AUTH_CONFIG_MAX, &err);
-
-		if (j)
-			found = auth_creds_in(j, repository, out);
-		else if (err.code != ENOENT && err.code != ENOTDIR)
-			log_warn("%s is passed over: %s", paths.v[i], err.msg);
-	}
-	return found;
-}
-
 /* ---- tokens ---- */
 
 /* What goes into a header must not end it. */
@@ -371,7 +241,7 @@ static int64_t now_s(void)
 }
 
 static int token_parse(const struct str *body, const char *host, char **token, int64_t *expires,
-		       struct err *e)
+		       char **refresh, struct err *e)
 {
 	struct err why = ERR_INIT;
 	own_js struct js *j = js_parse(body->s ? body->s : "", body->len, &why);
@@ -387,6 +257,11 @@ static int token_parse(const struct str *body, const char *host, char **token, i
 	if (!js_int(js_get(j, "expires_in"), &life) || life < AUTH_EXPIRES_DEFAULT)
 		life = AUTH_EXPIRES_DEFAULT;
 	*token = xasprintf("Bearer %s", text);
+	text = js_text(js_get(j, "refresh_token"));
+	if (refresh && text && token_ok(text)) {
+		free(*refresh);
+		*refresh = xstrdup(text);
+	}
 	/* A little less, for the way. */
 	*expires = now_s() + (life < INT32_MAX ? life : INT32_MAX) - AUTH_EXPIRES_DEFAULT / 6;
 	return 0;
@@ -404,18 +279,23 @@ static void form_add(struct str *form, const char *key, const char *value)
 }
 
 /* The address with service and scopes; a scope may be several, divided by spaces. */
-static char *token_url(const struct auth_challenge *c, const char *scope, const char *user)
+static char *token_url(const struct auth_challenge *c, const char *scope, const char *user,
+		       bool offline)
 {
 	char *url = xstrdup(c->realm);
 	own_strv struct strv scopes = STRV_INIT;
 	struct {
 		const char *key, *value;
-	} extra[] = { { "account", user }, { "service", c->service } };
+	} extra[] = { { "account", user },
+		      { "service", c->service },
+		      { "client_id", offline ? CLIENT_ID : NULL },
+		      { "offline_token", offline ? "true" : NULL } };
+	const size_t n = sizeof(extra) / sizeof(*extra);
 
 	strv_split(&scopes, scope, ' ');
-	for (size_t i = 0; url && i < 2 + scopes.n; i++) {
-		const char *key = i < 2 ? extra[i].key : "scope";
-		const char *value = i < 2 ? extra[i].value : scopes.v[i - 2];
+	for (size_t i = 0; url && i < n + scopes.n; i++) {
+		const char *key = i < n ? extra[i].key : "scope";
+		const char *value = i < n ? extra[i].value : scopes.v[i - n];
 		char *longer;
 
 		if (value == NULL || *value == '\0')
@@ -428,7 +308,8 @@ static char *token_url(const struct auth_challenge *c, const char *scope, const 
 }
 
 int auth_token(struct http *h, const char *from, const struct auth_challenge *c, const char *scope,
-	       const struct auth_creds *creds, char **token, int64_t *expires, struct err *e)
+	       const struct auth_creds *creds, char **token, int64_t *expires, char **refresh,
+	       struct err *e)
 {
 	own_str struct str body = STR_INIT, form = STR_INIT;
 	own_response struct http_response resp = { 0 };
@@ -436,7 +317,7 @@ int auth_token(struct http *h, const char *from, const struct auth_challenge *c,
 	struct http_request q = { .into = &body, .max = AUTH_TOKEN_MAX };
 	int r;
 
-	if (!str_starts(c->realm, "https://") && !http_host_is_loopback(from))
+	if (!str_starts(c->realm, "https://") && !http_plain_allowed(from))
 		return err_set(e, EPROTO,
 			       "%s: names a token server without HTTPS, which is refused: "
 			       "\"%.200s\"",
@@ -444,15 +325,16 @@ int auth_token(struct http *h, const char *from, const struct auth_challenge *c,
 	if (creds->identity_token) {
 		form_add(&form, "grant_type", "refresh_token");
 		form_add(&form, "service", c->service ? c->service : "");
-		form_add(&form, "client_id", "zl");
-		form_add(&form, "scope", scope);
+		form_add(&form, "client_id", CLIENT_ID);
+		if (*scope)
+			form_add(&form, "scope", scope);
 		form_add(&form, "refresh_token", creds->identity_token);
 		q.form = form.s;
 		url = xstrdup(c->realm);
 	} else {
 		basic = auth_basic(creds);
 		q.authorization = basic;
-		url = token_url(c, scope, basic ? creds->user : NULL);
+		url = token_url(c, scope, basic ? creds->user : NULL, refresh != NULL);
 	}
 	if (url == NULL)
 		return err_set(e, EPROTO, "%s: names a malformed token server \"%.200s\"", from,
@@ -469,5 +351,5 @@ int auth_token(struct http *h, const char *from, const struct auth_challenge *c,
 	if (resp.status != 200)
 		return err_set(e, EPROTO, "%s: the token server answers with HTTP status %d", host,
 			       resp.status);
-	return token_parse(&body, host, token, expires, e);
+	return token_parse(&body, host, token, expires, refresh, e);
 }

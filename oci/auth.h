@@ -47,16 +47,6 @@ struct auth_creds {
 void auth_creds_free(struct auth_creds *c);
 #define own_creds __attribute__((cleanup(auth_creds_free)))
 
-/*
- * Looks in docker's config.json ($DOCKER_CONFIG, ~/.docker), then in the
- * auth.json of podman and skopeo ($REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers,
- * $XDG_CONFIG_HOME/containers, ~/.config/containers). repository is
- * "domain/path". True if there is something.
- */
-bool auth_creds_find(const char *repository, struct auth_creds *out);
-/* The same in one parsed file. */
-bool auth_creds_in(const struct js *config, const char *repository, struct auth_creds *out);
-
 /* "Basic <base64>"; owned by the caller; NULL without user and password. */
 char *auth_basic(const struct auth_creds *c);
 /* Base64 decoding; -EINVAL where it is none. */
@@ -66,9 +56,11 @@ int auth_base64_decode(const char *text, struct str *out);
  * Fetches a token for the scope from the challenge's realm, with the
  * credentials if there are some. *token is the header value "Bearer ...",
  * owned by the caller, good until *expires (CLOCK_MONOTONIC seconds).
+ * refresh, if not NULL: an identity token is asked for too, and replaces *refresh if one comes.
  * from: the registry's host, for messages and for whether plain HTTP is in order.
  */
 int auth_token(struct http *h, const char *from, const struct auth_challenge *c, const char *scope,
-	       const struct auth_creds *creds, char **token, int64_t *expires, struct err *e);
+	       const struct auth_creds *creds, char **token, int64_t *expires, char **refresh,
+	       struct err *e);
 
 #endif

@@ -1,17 +1,13 @@
 /* http.c: one attempt of a request over libcurl: redirects, ranges, no leaks of credentials. */
 #include "oci/http.h"
 
-#include <curl/curl.h>
 #include <errno.h>
-#include <nss.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
-#include "oci/digest.h"
+#include "oci/http_impl.h"
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
 
@@ -32,19 +28,6 @@
  * the start all the same has what the caller knows passed over.
  */
 
-/* Where the distributions keep their certificates, the most common first. */
-static const char *const ca_bundles[] = {
-	"/etc/ssl/certs/ca-certificates.crt",
-	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-	"/etc/pki/tls/certs/ca-bundle.crt",
-	"/etc/ssl/ca-bundle.pem",
-	"/var/lib/ca-certificates/ca-bundle.pem",
-	"/etc/ssl/cert.pem",
-	"/usr/local/share/certs/ca-root-nss.crt",
-};
-
-/* Bytes that curl reads at once. */
-#define READ_BUFFER (256L << 10)
 /* A body nobody wants is read to this length, so that the connection can be used again. */
 #define DRAIN_MAX (256u << 10)
 
@@ -62,76 +45,14 @@ struct attempt {
 	uint64_t skip;	/* bytes the caller has already */
 	uint64_t total; /* of the whole, as the server says; UINT64_MAX: it does not */
 	uint64_t first; /* of a partial answer's bytes, as the server says */
-	size_t headers; /* bytes of them */
+	size_t headers; /* bytes of them that came */
 	size_t drained; /* bytes of no use */
 	bool judged;	/* the body's beginning was looked at */
 	char *location;
-	struct err err; /* what a callback found wrong */
+	uint64_t given;	 /* of what is sent: bytes that were asked for */
+	curl_off_t sent; /* and that have gone */
+	struct err err;	 /* what a callback found wrong */
 };
-
-static CURLSH *share;
-static pthread_mutex_t share_locks[CURL_LOCK_DATA_LAST];
-static long stall_s = HTTP_STALL_S;
-static const char *ca_file, *ca_dir;
-
-static void share_lock(CURL *c, curl_lock_data data, curl_lock_access access, void *arg)
-{
-	(void)c, (void)access, (void)arg;
-	pthread_mutex_lock(&share_locks[data]);
-}
-
-static void share_unlock(CURL *c, curl_lock_data data, void *arg)
-{
-	(void)c, (void)arg;
-	pthread_mutex_unlock(&share_locks[data]);
-}
-
-static void find_certificates(void)
-{
-	const char *file = getenv("SSL_CERT_FILE"), *dir = getenv("SSL_CERT_DIR");
-
-	if (dir && *dir)
-		ca_dir = dir;
-	if (file && *file) {
-		ca_file = file;
-		return;
-	}
-	for (size_t i = 0; !ca_file && i < sizeof(ca_bundles) / sizeof(*ca_bundles); i++)
-		if (access(ca_bundles[i], R_OK) == 0)
-			ca_file = ca_bundles[i];
-}
-
-static void init_once(void)
-{
-	const char *stall = getenv("ZL_STALL_TIMEOUT");
-	uint64_t v;
-
-	digest_global_init();
-	__nss_configure_lookup("hosts", "files dns");
-	__nss_configure_lookup("passwd", "files");
-	__nss_configure_lookup("group", "files");
-	curl_global_init(CURL_GLOBAL_DEFAULT);
-	find_certificates();
-	if (stall && parse_u64(stall, 1, HTTP_STALL_S_MAX, &v))
-		stall_s = (long)v;
-	/* Workers share what they learn of addresses and TLS sessions. */
-	for (size_t i = 0; i < CURL_LOCK_DATA_LAST; i++)
-		pthread_mutex_init(&share_locks[i], NULL);
-	share = curl_share_init();
-	if (share == NULL)
-		return;
-	curl_share_setopt(share, CURLSHOPT_LOCKFUNC, share_lock);
-	curl_share_setopt(share, CURLSHOPT_UNLOCKFUNC, share_unlock);
-	curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
-	curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
-}
-
-void http_global_init(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, init_once);
-}
 
 struct http *http_new(struct err *e)
 {
@@ -161,7 +82,10 @@ static void headers_reset(struct http_response *r)
 {
 	free(r->content_type);
 	free(r->content_digest);
-	r->content_type = r->content_digest = NULL;
+	free(r->location);
+	free(r->link);
+	r->content_type = r->content_digest = r->location = r->link = NULL;
+	r->last = -1;
 	strv_free(&r->challenges);
 	str_free(&r->error);
 }
@@ -177,111 +101,6 @@ bool http_unreachable(int code)
 	code = code < 0 ? -code : code;
 	return code == EHOSTUNREACH || code == ECONNREFUSED || code == ETIMEDOUT ||
 	       code == ECONNRESET || code == EAGAIN;
-}
-
-/* ---- URLs ---- */
-
-bool http_host_is_loopback(const char *host)
-{
-	unsigned a, b, c, d;
-	int n = 0;
-
-	if (str_starts(host, "[::1]"))
-		return host[5] == '\0' || host[5] == ':';
-	if (strncasecmp(host, "localhost", 9) == 0)
-		return host[9] == '\0' || host[9] == ':';
-	return sscanf(host, "%3u.%3u.%3u.%3u%n", &a, &b, &c, &d, &n) == 4 && a == 127 && b < 256 &&
-	       c < 256 && d < 256 && (host[n] == '\0' || host[n] == ':');
-}
-
-/* "https://host:port" in one spelling, the port always there; NULL: no such URL. */
-static char *url_origin(const char *url)
-{
-	CURLU *u = curl_url();
-	char *scheme = NULL, *host = NULL, *port = NULL, *origin = NULL;
-
-	if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK)
-		origin = xasprintf("%s://%s:%s", scheme, host, port);
-	curl_free(scheme);
-	curl_free(host);
-	curl_free(port);
-	curl_url_cleanup(u);
-	return origin;
-}
-
-char *http_url_host(const char *url)
-{
-	CURLU *u = curl_url();
-	char *host = NULL, *port = NULL, *text = NULL;
-
-	if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
-		curl_url_get(u, CURLUPART_PORT, &port, 0);
-		text = xasprintf("%s%s%s", host, port ? ":" : "", port ? port : "");
-	}
-	curl_free(host);
-	curl_free(port);
-	curl_url_cleanup(u);
-	return text ? text : xasprintf("%.100s", url);
-}
-
-char *http_url_query(const char *url, const char *key, const char *value)
-{
-	own_free char *pair = xasprintf("%s=%s", key, value);
-	CURLU *u = curl_url();
-	char *text = NULL, *copy = NULL;
-
-	if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-	    curl_url_set(u, CURLUPART_QUERY, pair, CURLU_APPENDQUERY | CURLU_URLENCODE) ==
-		    CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_URL, &text, 0) == CURLUE_OK)
-		copy = xstrdup(text);
-	curl_free(text);
-	curl_url_cleanup(u);
-	return copy;
-}
-
-/* Where a Location leads; NULL if it is malformed or carries a password. */
-static char *url_join(const char *base, const char *location)
-{
-	CURLU *u = curl_url();
-	char *text = NULL, *user = NULL, *copy = NULL;
-
-	if (u && curl_url_set(u, CURLUPART_URL, base, 0) == CURLUE_OK &&
-	    curl_url_set(u, CURLUPART_URL, location, 0) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_USER, &user, 0) != CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_URL, &text, 0) == CURLUE_OK)
-		copy = xstrdup(text);
-	curl_free(text);
-	curl_free(user);
-	curl_url_cleanup(u);
-	return copy;
-}
-
-/* HTTPS, or HTTP to this very machine. */
-static int url_check(const char *url, const char *from, struct err *e)
-{
-	own_free char *origin = url_origin(url), *host = http_url_host(url);
-	own_free char *from_host = from ? http_url_host(from) : NULL;
-
-	if (origin == NULL)
-		return err_set(e, EINVAL, "%s: malformed address \"%.200s\"",
-			       from_host ? from_host : "request", url);
-	if (str_starts(origin, "https://"))
-		return 0;
-	if (!str_starts(origin, "http://"))
-		return err_set(e, EPROTO, "%s: neither HTTP nor HTTPS: \"%.200s\"",
-			       from_host ? from_host : host, url);
-	if (from_host && !http_host_is_loopback(from_host))
-		return err_set(e, EPROTO, "%s: redirects to plain HTTP at %s, which is refused",
-			       from_host, host);
-	if (!http_host_is_loopback(host))
-		return err_set(e, EPROTO, "%s: plain HTTP is refused but for this machine itself",
-			       host);
-	return 0;
 }
 
 /* ---- what comes back ---- */
@@ -321,6 +140,17 @@ static void content_range(struct attempt *a, const char *value, size_t n)
 	}
 }
 
+/* "0-4095", and "bytes=0-4095": what an upload has so far. */
+static void last_byte(struct http_response *r, const char *value, size_t n)
+{
+	own_free char *text = xstrndup(value, n);
+	unsigned long long first, last;
+
+	if (sscanf(str_starts(text, "bytes=") ? text + 6 : text, "%llu-%llu", &first, &last) == 2 &&
+	    first == 0 && last < INT64_MAX)
+		r->last = (int64_t)last;
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
 	struct attempt *a = arg;
@@ -345,6 +175,10 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 		keep(&r->content_digest, v, len);
 	} else if (header_is(line, n, "Location", &v, &len)) {
 		keep(&a->location, v, len);
+	} else if (header_is(line, n, "Link", &v, &len)) {
+		keep(&r->link, v, len);
+	} else if (header_is(line, n, "Range", &v, &len)) {
+		last_byte(r, v, len);
 	} else if (header_is(line, n, "WWW-Authenticate", &v, &len)) {
 		strv_take(&r->challenges, xstrndup(v, len));
 	} else if (header_is(line, n, "Content-Range", &v, &len)) {
@@ -451,7 +285,12 @@ static int on_progress(void *arg, curl_off_t dt, curl_off_t dn, curl_off_t ut, c
 {
 	struct attempt *a = arg;
 
-	(void)dt, (void)dn, (void)ut, (void)un;
+	(void)dt, (void)dn, (void)ut;
+	if (un > a->sent && a->q->source) {
+		a->sent = un;
+		if (a->q->sent)
+			a->q->sent(a->q->arg, a->q->source_at + (uint64_t)un);
+	}
 	if (a->q->cancel == NULL || !atomic_load(a->q->cancel))
 		return 0;
 	err_set(&a->err, ECANCELED, "interrupted");
@@ -460,37 +299,69 @@ static int on_progress(void *arg, curl_off_t dt, curl_off_t dn, curl_off_t ut, c
 
 /* ---- one attempt ---- */
 
-static void set_transport(struct attempt *a, const char *url)
+/* curl asks for bytes to send. */
+static size_t on_source(char *p, size_t size, size_t count, void *arg)
 {
-	CURL *c = a->h->curl;
-	own_free char *host = http_url_host(url);
+	struct attempt *a = arg;
+	uint64_t left = a->q->source_end - a->q->source_at - a->given;
+	size_t n = size * count < left ? size * count : (size_t)left;
+	ssize_t got =
+		n ? a->q->source(a->q->source_arg, p, n, a->q->source_at + a->given, &a->err) : 0;
 
-	curl_easy_reset(c);
-	curl_easy_setopt(c, CURLOPT_SHARE, share);
-	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, READ_BUFFER);
-	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)HTTP_CONNECT_S);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)HTTP_STALL_SPEED);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, stall_s);
-	if (a->q->body == NULL)
-		curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)HTTP_SMALL_S);
-	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, a->h->reason);
-	curl_easy_setopt(c, CURLOPT_CAINFO, ca_file);
-	curl_easy_setopt(c, CURLOPT_CAPATH, ca_dir);
-	/* Proxies are the environment's, but never for this machine itself. */
-	if (http_host_is_loopback(host))
-		curl_easy_setopt(c, CURLOPT_PROXY, "");
+	if (got < 0 || (n && got == 0)) {
+		if (a->err.code == 0)
+			err_set(&a->err, EIO, "what is sent is shorter than it was");
+		return CURL_READFUNC_ABORT;
+	}
+	a->given += (uint64_t)got;
+	return (size_t)got;
+}
+
+/* And for them once more, when a kept connection turns out to be closed. */
+static int on_seek(void *arg, curl_off_t to, int whence)
+{
+	struct attempt *a = arg;
+
+	if (whence != SEEK_SET || to < 0)
+		return CURL_SEEKFUNC_FAIL;
+	a->given = (uint64_t)to;
+	return CURL_SEEKFUNC_OK;
+}
+
+/* What is sent, and how it is called. */
+static void set_method(struct attempt *a)
+{
+	const struct http_request *q = a->q;
+	CURL *c = a->h->curl;
+
+	if (q->source) {
+		a->given = 0;
+		curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+		curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE,
+				 (curl_off_t)(q->source_end - q->source_at));
+		curl_easy_setopt(c, CURLOPT_READFUNCTION, on_source);
+		curl_easy_setopt(c, CURLOPT_READDATA, a);
+		curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek);
+		curl_easy_setopt(c, CURLOPT_SEEKDATA, a);
+	} else if (q->send) {
+		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->send_len);
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->send);
+		curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, "PUT");
+	} else if (q->form) {
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->form);
+	}
+	if (q->method && strcmp(q->method, "HEAD") == 0)
+		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+	else if (q->method)
+		curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
 }
 
 static void set_request(struct attempt *a, const char *url, struct curl_slist *headers)
 {
-	const struct http_request *q = a->q;
 	CURL *c = a->h->curl;
 	char range[32];
 
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, a->h->reason);
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "zl/" ZL_VERSION);
@@ -501,70 +372,48 @@ static void set_request(struct attempt *a, const char *url, struct curl_slist *h
 	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
 	curl_easy_setopt(c, CURLOPT_XFERINFODATA, a);
-	if (q->form) {
-		curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->form);
-	} else if (q->method && strcmp(q->method, "HEAD") == 0) {
-		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
-	} else if (q->method) {
-		curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
-	}
+	curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	set_method(a);
 	if (a->start) {
 		snprintf(range, sizeof(range), "%llu-", (unsigned long long)a->start);
 		curl_easy_setopt(c, CURLOPT_RANGE, range);
 	}
 }
 
-static bool same_origin(const char *a, const char *b)
+static struct curl_slist *add_header(struct curl_slist *list, const char *name, const char *value)
 {
-	own_free char *x = url_origin(a), *y = url_origin(b);
+	own_free char *line = xasprintf("%s: %s", name, value);
 
-	return x && y && strcmp(x, y) == 0;
+	return curl_slist_append(list, line);
 }
 
 static struct curl_slist *headers_for(const struct attempt *a, const char *url)
 {
+	const struct http_request *q = a->q;
 	struct curl_slist *list = NULL;
 
-	if (a->q->accept) {
-		own_free char *line = xasprintf("Accept: %s", a->q->accept);
-
-		list = curl_slist_append(list, line);
-	}
-	if (a->q->authorization && same_origin(url, a->q->url)) {
-		own_free char *line = xasprintf("Authorization: %s", a->q->authorization);
-
-		list = curl_slist_append(list, line);
-	}
+	if (q->accept)
+		list = add_header(list, "Accept", q->accept);
+	if (q->authorization && http_same_origin(url, q->url))
+		list = add_header(list, "Authorization", q->authorization);
+	if (q->source || q->send)
+		list = add_header(list, "Content-Type",
+				  q->send_type ? q->send_type : "application/octet-stream");
+	if (q->send_range)
+		list = add_header(list, "Content-Range", q->send_range);
+	/* Nobody waits for leave to send: the requests before have found the door open. */
+	if (q->source || q->send)
+		list = curl_slist_append(list, "Expect:");
 	return list;
 }
 
-/*
- * libcurl leaves SIGPIPE to threads that mind (CURLOPT_NOSIGNAL), and libcrypto
- * writes without MSG_NOSIGNAL: a server that hangs up must not end the process.
- */
-static CURLcode perform(CURL *c)
-{
-	const struct timespec now = { 0, 0 };
-	sigset_t pipe_only, old, pending;
-	CURLcode code;
-
-	sigemptyset(&pipe_only);
-	sigaddset(&pipe_only, SIGPIPE);
-	sigpending(&pending);
-	pthread_sigmask(SIG_BLOCK, &pipe_only, &old);
-	code = curl_easy_perform(c);
-	if (!sigismember(&pending, SIGPIPE))
-		while (sigtimedwait(&pipe_only, NULL, &now) < 0 && errno == EINTR)
-			;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return code;
-}
-
 /* One exchange with one host. */
-static CURLcode exchange(struct attempt *a, const char *url)
+static int exchange(struct attempt *a, const char *url, const char *host, struct err *e)
 {
-	struct curl_slist *headers = headers_for(a, url);
+	struct curl_slist *headers;
+	own_free char *pem = NULL;
 	CURLcode code;
+	int r;
 
 	a->judged = false;
 	a->skip = 0;
@@ -574,91 +423,52 @@ static CURLcode exchange(struct attempt *a, const char *url)
 	a->h->reason[0] = '\0';
 	a->r->status = 0;
 	headers_reset(a->r);
-	set_transport(a, url);
+	a->sent = 0;
+	r = transport_set(a->h->curl, a->q, url, host, &pem, e);
+	if (r < 0)
+		return r;
+	headers = headers_for(a, url);
 	set_request(a, url, headers);
-	code = perform(a->h->curl);
+	code = transport_perform(a->h->curl);
 	a->r->status = (int)status_of(a);
 	/* curl keeps pointers to these until it is told otherwise. */
 	curl_easy_reset(a->h->curl);
 	curl_slist_free_all(headers);
-	return code;
-}
-
-/* curl's reason as a code of ours; the sentence goes into e. */
-static int explain(struct attempt *a, CURLcode code, bool small, struct err *e)
-{
-	const char *why = a->h->reason[0] ? a->h->reason : curl_easy_strerror(code);
-	size_t n = strcspn(why, "\r\n");
-
 	if (a->err.code) {
 		*e = a->err;
-		return -a->err.code;
+		return -e->code;
 	}
-	switch (code) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_RESOLVE_PROXY:
-		return err_set(e, EHOSTUNREACH, "%.*s", (int)n, why);
-	case CURLE_COULDNT_CONNECT:
-		return err_set(e, ECONNREFUSED, "%.*s", (int)n, why);
-	case CURLE_OPERATION_TIMEDOUT:
-		if (str_starts(why, "Operation too slow"))
-			return err_set(e, ETIMEDOUT, "stalled: next to no data for %ld seconds",
-				       stall_s);
-		if (small && a->r->status)
-			return err_set(e, ETIMEDOUT, "no complete answer within %d seconds",
-				       HTTP_SMALL_S);
-		return err_set(e, ETIMEDOUT, "%.*s", (int)n, why);
-	case CURLE_PARTIAL_FILE:
-		return err_set(e, ECONNRESET, "the answer is truncated");
-	case CURLE_SEND_ERROR:
-	case CURLE_RECV_ERROR:
-	case CURLE_GOT_NOTHING:
-	case CURLE_HTTP2:
-	case CURLE_HTTP2_STREAM:
-		return err_set(e, ECONNRESET, "%.*s", (int)n, why);
-	case CURLE_SSL_CACERT_BADFILE:
-		return err_set(e, ENOENT,
-			       "no usable CA certificates in %s (package "
-			       "ca-certificates, or set SSL_CERT_FILE)",
-			       ca_file ? ca_file : ca_dir);
-	default:
-		return err_set(e, EPROTO, "%.*s", (int)n, why);
-	}
+	if (code != CURLE_OK && a->drained <= DRAIN_MAX)
+		return transport_explain(a->q, code, a->h->reason, a->r->status != 0, e);
+	return 0;
 }
 
 static int attempt(struct attempt *a, struct err *e)
 {
 	own_free char *url = xstrdup(a->q->url);
-	int r = url_check(url, NULL, e);
+	int r = http_url_check(url, NULL, e);
 
 	for (int hops = 0; r == 0; hops++) {
 		own_free char *host = http_url_host(url), *next = NULL;
-		CURLcode code;
 
-		if (str_starts(url, "https:") && ca_file == NULL && ca_dir == NULL)
-			return err_set(
-				e, ENOENT,
-				"%s: no CA certificates on this machine (install the package "
-				"ca-certificates, or set SSL_CERT_FILE)",
-				host);
 		if (a->q->into)
 			a->q->into->len = 0;
-		code = exchange(a, url);
-		if (a->err.code || (code != CURLE_OK && a->drained <= DRAIN_MAX)) {
-			explain(a, code, a->q->body == NULL, e);
+		if (exchange(a, url, host, e) < 0)
 			return err_wrap(e, "%s", host);
-		}
-		if (a->r->status < 300 || a->r->status >= 400 || a->location == NULL)
+		if (a->location)
+			next = http_url_join(url, a->location);
+		if (a->r->status < 300 || a->r->status >= 400 || a->location == NULL) {
+			a->r->location = steal_ptr(&next);
 			return 0;
+		}
 		if (hops == HTTP_REDIRECTS)
 			return err_set(e, ELOOP, "%s: more than %d redirects", host,
 				       HTTP_REDIRECTS);
-		next = url_join(url, a->location);
 		if (next == NULL)
 			return err_set(e, EPROTO, "%s: redirects to a malformed address", host);
-		r = url_check(next, url, e);
+		r = http_url_check(next, url, e);
 		/* what is posted are credentials, too */
-		if (r == 0 && a->q->form && !same_origin(next, a->q->url))
+		if (r == 0 && a->q->form && !http_same_origin(next, a->q->url))
 			r = err_set(e, EPROTO,
 				    "%s: redirects a request with credentials to another host, "
 				    "which is refused",

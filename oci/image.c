@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "oci/archive.h"
+#include "oci/cancel.h"
 #include "oci/image_impl.h"
 #include "oci/progress.h"
 #include "oci/pull.h"
@@ -14,10 +15,6 @@
 
 /* The name of the image in the executable. */
 #define EMBEDDED_NAME REF_DOMAIN_DEFAULT "/library/hello:" REF_TAG_DEFAULT
-
-/* The flag of the image_pull that runs, and whether there is to be none any more. */
-static _Atomic(atomic_bool *) running;
-static atomic_bool cancelled;
 
 /* One image_pull. */
 struct errand {
@@ -109,7 +106,7 @@ static int unpack_blobs(struct errand *x, struct store_image *i, struct err *e)
 	r = entry_learn(x->s, i, &x->want, &m, &c, e);
 	if (r == 0) {
 		r = pull_layers(&pull, &i->size, e);
-		atomic_store(&x->cancel, atomic_load(&cancelled));
+		atomic_store(&x->cancel, cancel_wanted());
 	}
 	if (r == 0 && i->name && x->ref.domain && !x->ref.has_digest) {
 		free(i->name);
@@ -359,10 +356,13 @@ static struct image *fetch(struct errand *x, const struct store_image *here, str
 /* ALWAYS and NEWER, or what is not here. */
 static struct image *from_registry(struct errand *x, struct store_image *here, struct err *e)
 {
+	const struct registry_options how = { .cancel = &x->cancel };
 	struct image *m = NULL;
 	int r;
 
-	x->g = registry_open(&x->ref, &x->cancel);
+	x->g = registry_open(&x->ref, &how, e);
+	if (x->g == NULL)
+		return NULL;
 	r = unchanged(x, here, e);
 	if (r > 0)
 		m = local_image(x, here, NULL);
@@ -465,16 +465,6 @@ static int errand_name(struct errand *x, const char *name, struct err *e)
 	return 0;
 }
 
-void image_cancel(void)
-{
-	atomic_bool *flag;
-
-	atomic_store(&cancelled, true);
-	flag = atomic_load(&running);
-	if (flag)
-		atomic_store(flag, true);
-}
-
 struct image *image_pull(struct store *s, const char *name, const struct pull_options *o,
 			 struct err *e)
 {
@@ -482,8 +472,7 @@ struct image *image_pull(struct store *s, const char *name, const struct pull_op
 	struct err err = ERR_INIT;
 	struct image *m = NULL;
 
-	atomic_store(&running, &x.cancel);
-	atomic_store(&x.cancel, atomic_load(&cancelled));
+	cancel_begin(&x.cancel);
 	if (platform_parse(o->platform, &x.want, &err) == 0 && errand_name(&x, name, &err) == 0) {
 		x.p = progress_new(o->quiet ? -1 : o->progress_fd ? o->progress_fd : STDERR_FILENO);
 		m = resolve(&x, &err);
@@ -498,7 +487,7 @@ struct image *image_pull(struct store *s, const char *name, const struct pull_op
 		    !str_starts(err.msg, "pull access denied"))
 			err_wrap(&err, "cannot pull %s", x.shown);
 	}
-	atomic_store(&running, NULL);
+	cancel_end();
 	registry_close(x.g);
 	ref_free(&x.ref);
 	free(x.full);

@@ -81,8 +81,8 @@ struct image *image_pull(struct store *s, const char *name, const struct pull_op
 			 struct err *e);
 
 /*
- * For signal handlers: makes the image_pull that runs, and later ones, end soon with
- * -ECANCELED, having cleaned up.
+ * For signal handlers: makes the image_pull or image_push that runs, and later ones, end soon
+ * with -ECANCELED, having cleaned up.
  */
 void image_cancel(void);
 
@@ -130,6 +130,8 @@ int image_remove(struct store *s, const char *name, bool force, image_in_use_fn 
 
 /* docker's short spelling for people: "busybox:1.36" for docker.io/library/busybox:1.36. */
 char *image_name_familiar(const char *name);
+/* The full name, "docker.io/library/busybox:latest", or without the tag; NULL: malformed. Owned. */
+char *image_name_full(const char *name, bool tag);
 /* Repository and tag of a full name in docker's short spelling, each owned by the caller. */
 void image_name_split(const char *name, char **repository, char **tag);
 /* Whether name is a well-formed reference. */

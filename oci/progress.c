@@ -122,7 +122,13 @@ static void screen_size(const struct progress *p, unsigned *columns, unsigned *l
 
 static bool row_finished(const struct row *r)
 {
-	return strcmp(r->state, "Pull complete") == 0 || strcmp(r->state, "Already exists") == 0;
+	static const char *const ends[] = { "Pull complete", "Already exists", "Pushed",
+					    "Layer already exists", "Mounted from" };
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		if (str_starts(r->state, ends[i]))
+			return true;
+	return false;
 }
 
 static void draw(struct progress *p)

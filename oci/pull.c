@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "oci/config.h"
 #include "oci/unpack.h"
 #include "runtime/base/own.h"
 
@@ -468,6 +469,8 @@ static size_t workers_for(const struct crew *crew)
 		n = PULL_WORKERS_MIN;
 	if (n > PULL_WORKERS_MAX)
 		n = PULL_WORKERS_MAX;
+	if (config_get()->downloads)
+		n = config_get()->downloads;
 	for (size_t i = 0; i < crew->n; i++)
 		todo += !crew->jobs[i].here;
 	return n < todo ? n : todo;
@@ -476,7 +479,7 @@ static size_t workers_for(const struct crew *crew)
 int pull_layers(const struct pull *pull, uint64_t *size, struct err *e)
 {
 	struct crew crew = { .pull = pull };
-	pthread_t threads[PULL_WORKERS_MAX];
+	pthread_t threads[CONFIG_TRANSFERS_MAX];
 	size_t want, n = 0;
 
 	if (pull->m->nlayers != pull->c->ndiff_ids)

@@ -292,6 +292,15 @@ char *ref_familiar(const struct ref *r)
 	return with_suffix(repository, r);
 }
 
+char *image_name_full(const char *name, bool tag)
+{
+	own_ref struct ref r = REF_INIT;
+
+	if (ref_parse(name, &r, NULL) < 0)
+		return NULL;
+	return tag ? ref_full(&r) : ref_repository(&r);
+}
+
 char *image_name_familiar(const char *name)
 {
 	own_ref struct ref r = REF_INIT;

@@ -17,8 +17,15 @@
  */
 struct registry;
 
-/* Asks nothing yet. cancel (may be NULL): see struct http_request. */
-struct registry *registry_open(const struct ref *r, const atomic_bool *cancel);
+struct registry_options {
+	const atomic_bool *cancel; /* see struct http_request; may be NULL */
+	bool push;		   /* mirrors are left out, tokens are for pushing too */
+	const char *scopes;	   /* further ones for tokens; NULL: none */
+};
+
+/* Asks nothing yet. NULL: the configuration (config.h) cannot be read. */
+struct registry *registry_open(const struct ref *r, const struct registry_options *o,
+			       struct err *e);
 void registry_close(struct registry *g);
 void registry_close_(struct registry **g);
 #define own_registry __attribute__((cleanup(registry_close_)))
@@ -57,5 +64,16 @@ int registry_blob_small(struct registry *g, const struct digest *d, size_t max, 
  */
 int registry_blob(struct registry *g, const struct digest *d, uint64_t from, uint64_t size,
 		  http_body_fn *body, http_retry_fn *retry, void *arg, struct err *e);
+
+/* ---- for upload.c ---- */
+
+struct http_request;
+struct http_response;
+/* One request for `where` in the repository ("manifests/latest"), or to a whole URL. */
+int registry_ask(struct registry *g, const char *where, struct http_request *q,
+		 struct http_response *resp, struct err *e);
+/* A status that is no success, as docker words it. */
+int registry_refusal(struct registry *g, const struct http_response *resp, const char *what,
+		     struct err *e);
 
 #endif

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "oci/config.h"
 #include "oci/http.h"
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
@@ -20,7 +21,7 @@ static enum verdict judge(const struct http_request *q, const struct http_respon
 	int status = resp->status;
 
 	if (r == -ECONNRESET || r == -ETIMEDOUT)
-		return AGAIN;
+		return q->fresh && r == -ECONNRESET ? FAIL : AGAIN;
 	/* Nobody there: told at once, unless somebody was there before. */
 	if (r == -ECONNREFUSED || r == -EHOSTUNREACH)
 		return first ? FAIL : AGAIN;
@@ -43,8 +44,7 @@ static enum verdict judge(const struct http_request *q, const struct http_respon
 	return DONE;
 }
 
-/* Waits, looking now and then whether anybody still wants it. */
-static bool pause_ms(uint64_t ms, const atomic_bool *cancel)
+bool http_pause(uint64_t ms, const atomic_bool *cancel)
 {
 	const uint64_t slice = 100;
 
@@ -60,7 +60,7 @@ static bool pause_ms(uint64_t ms, const atomic_bool *cancel)
 	return true;
 }
 
-static uint64_t delay_ms(const struct http_response *resp, int failures)
+uint64_t http_delay(const struct http_response *resp, int failures)
 {
 	uint64_t ms = (uint64_t)HTTP_BACKOFF_MS << (failures > 0 ? failures - 1 : 0);
 	uint16_t dice;
@@ -76,8 +76,10 @@ static uint64_t delay_ms(const struct http_response *resp, int failures)
 int http_do(struct http *h, const struct http_request *q, struct http_response *r, struct err *e)
 {
 	struct err why = ERR_INIT;
-	int failures = 0;
+	int failures = 0, attempts = config_get()->attempts;
 
+	if (attempts == 0)
+		attempts = HTTP_ATTEMPTS;
 	*r = (struct http_response){ 0 };
 	for (bool first = true;; first = false) {
 		uint64_t got = r->got, ms;
@@ -88,19 +90,20 @@ int http_do(struct http *h, const struct http_request *q, struct http_response *
 		v = judge(q, r, code, first, &why);
 		if (v == DONE)
 			return 0;
-		if (r->got > got)
+		/* A server that drips must not keep us for ever. */
+		if (r->got - got >= HTTP_PROGRESS)
 			failures = 0;
 		failures += code == -ETIMEDOUT ? 2 : 1;
-		if (v == FAIL || failures >= HTTP_ATTEMPTS) {
+		if (v == FAIL || q->once || failures >= attempts) {
 			if (e)
 				*e = why;
 			return -why.code;
 		}
-		ms = delay_ms(r, failures);
+		ms = http_delay(r, failures);
 		log_step("%s; again in %llu ms", why.msg, (unsigned long long)ms);
 		if (q->retry)
 			q->retry(q->arg, (unsigned)((ms + 999) / 1000), &why);
-		if (!pause_ms(ms, q->cancel))
+		if (!http_pause(ms, q->cancel))
 			return err_set(e, ECANCELED, "interrupted");
 	}
 }

@@ -42,7 +42,7 @@ teardown_file() {
 @test "mandoc has nothing to say, and what a page refers to is there" {
 	local ref
 	command -v mandoc >/dev/null || skip "no mandoc"
-	run mandoc -T lint "$top"/man/*.1
+	run mandoc -T lint "$top"/man/*.[15]
 	# Where pages are looked for, these are not installed: seen to below.
 	output=$(grep -v "referenced manual not found: Xr zl" <<<"$output" || true)
 	output_is ""

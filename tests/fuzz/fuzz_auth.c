@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "oci/auth.h"
+#include "oci/creds.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -25,7 +26,7 @@ static void credentials(const char *text, size_t n)
 	struct js *j = js_parse(text, n, NULL);
 	struct auth_creds c;
 
-	if (auth_creds_in(j, "r.io/team/app", &c) && !c.identity_token && !c.registry_token &&
+	if (creds_in(j, "r.io/team/app", &c) && !c.identity_token && !c.registry_token &&
 	    !(c.user && c.password))
 		abort();
 	free(auth_basic(&c));

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "oci/auth.h"
+#include "oci/creds.h"
 
 static void parse(struct auth_challenge *c, const char *a, const char *b)
 {
@@ -109,7 +110,7 @@ static void check_creds(const char *json, const char *repository, const char *us
 	struct auth_creds c;
 
 	assert_non_null(j);
-	assert_int_equal(auth_creds_in(j, repository, &c), user != NULL);
+	assert_int_equal(creds_in(j, repository, &c), user != NULL);
 	if (user) {
 		assert_string_equal(c.user, user);
 		assert_string_equal(c.password, password);
@@ -155,11 +156,11 @@ static void test_tokens_in_file(void **state)
 	struct auth_creds c;
 
 	(void)state;
-	assert_true(auth_creds_in(j, "r.io/x", &c));
+	assert_true(creds_in(j, "r.io/x", &c));
 	assert_string_equal(c.identity_token, "id");
 	assert_string_equal(c.user, "user");
 	auth_creds_free(&c);
-	assert_true(auth_creds_in(j, "q.io/x", &c));
+	assert_true(creds_in(j, "q.io/x", &c));
 	assert_string_equal(c.registry_token, "reg");
 	assert_null(c.user);
 	assert_null(auth_basic(&c));
@@ -180,13 +181,13 @@ static void test_files(void **state)
 	unsetenv("REGISTRY_AUTH_FILE");
 	unsetenv("XDG_RUNTIME_DIR");
 	unsetenv("XDG_CONFIG_HOME");
-	assert_false(auth_creds_find("r.io/x", &c));
+	assert_int_equal(creds_find("r.io/x", &c, NULL), 0);
 	snprintf(path, sizeof(path), "%s/config.json", dir);
 	f = fopen(path, "w");
 	assert_non_null(f);
 	fputs("{\"auths\":{\"r.io\":{\"auth\":\"dXNlcjpwYXNz\"}}}", f);
 	fclose(f);
-	assert_true(auth_creds_find("r.io/x", &c));
+	assert_int_equal(creds_find("r.io/x", &c, NULL), 1);
 	assert_string_equal(c.password, "pass");
 	auth_creds_free(&c);
 	unlink(path);
