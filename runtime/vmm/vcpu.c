@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -56,6 +57,29 @@ static uint8_t port_in(struct vmm *v, uint16_t port)
 	return r;
 }
 
+/* The end, with the registers for --debug. */
+static bool end(struct vcpu *c, enum vmm_end how, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+static bool end(struct vcpu *c, enum vmm_end how, const char *fmt, ...)
+{
+	char text[sizeof(c->vmm->end_text)];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	x86_dump(c);
+	vmm_set_end(c->vmm, how, text);
+	return false;
+}
+
+static bool end_no_memory(struct vcpu *c)
+{
+	return end(c, VMM_ERROR,
+		   "the host could not provide memory that the guest touched: it is out of "
+		   "memory, or a file mapped into the guest was cut short");
+}
+
 /* Ports without a device read as all ones and swallow what is written. */
 static bool on_port(struct vcpu *c)
 {
@@ -74,37 +98,29 @@ static bool on_port(struct vcpu *c)
 	return going;
 }
 
-static void on_mmio(struct vcpu *c)
+static bool on_mmio(struct vcpu *c)
 {
 	struct kvm_run *r = c->run;
 	uint64_t off = r->mmio.phys_addr - VMM_VIRTIO_BASE;
 	uint64_t index = off / VMM_VIRTIO_STEP;
 	uint32_t len = r->mmio.len <= sizeof(r->mmio.data) ? r->mmio.len : sizeof(r->mmio.data);
 
+	if (gmem_at(&c->vmm->mem, r->mmio.phys_addr, 1))
+		return end_no_memory(c); /* KVM emulated the access, and could not reach it */
 	if (r->mmio.phys_addr < VMM_VIRTIO_BASE || index >= c->vmm->ndevs) {
 		if (!r->mmio.is_write)
 			memset(r->mmio.data, 0xff, len);
-		return;
+		return true;
 	}
 	off %= VMM_VIRTIO_STEP;
 	if (r->mmio.is_write)
 		mmio_write(&c->vmm->devs[index], off, r->mmio.data, len);
 	else
 		mmio_read(&c->vmm->devs[index], off, r->mmio.data, len);
+	return true;
 }
 
-static void end_error(struct vcpu *c, const char *what, uint64_t detail)
-{
-	char text[128];
-
-	x86_dump(c);
-	snprintf(text, sizeof(text), "the hypervisor could not go on: %s (0x%llx)", what,
-		 (unsigned long long)detail);
-	vmm_set_end(c->vmm, VMM_ERROR, text);
-}
-
-/* False when the VM has come to its end. */
-static bool on_exit_reason(struct vcpu *c)
+bool vcpu_exit(struct vcpu *c)
 {
 	struct kvm_run *r = c->run;
 
@@ -112,27 +128,35 @@ static bool on_exit_reason(struct vcpu *c)
 	case KVM_EXIT_IO:
 		return on_port(c);
 	case KVM_EXIT_MMIO:
-		on_mmio(c);
-		return true;
+		return on_mmio(c);
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		return true;
-	case KVM_EXIT_SHUTDOWN: /* reboot=t ends in a triple fault by intent */
-		vmm_set_end(c->vmm, VMM_TRIPLE_FAULT, "the guest's kernel reset the VM");
-		return false;
+	case KVM_EXIT_SHUTDOWN: /* a triple fault: reboot=t and panics end in one by intent */
+		return end(c, VMM_TRIPLE_FAULT, "the guest's kernel reset the VM");
 	case KVM_EXIT_SYSTEM_EVENT:
-		vmm_set_end(c->vmm, VMM_TRIPLE_FAULT, "the guest's kernel ended the VM");
-		return false;
+		return end(c, VMM_TRIPLE_FAULT, "the guest's kernel ended the VM");
 	case KVM_EXIT_FAIL_ENTRY:
-		end_error(c, "entry failed", r->fail_entry.hardware_entry_failure_reason);
-		return false;
+		return end(c, VMM_ERROR, "the processor refused to run the guest (reason 0x%llx)",
+			   r->fail_entry.hardware_entry_failure_reason);
 	case KVM_EXIT_INTERNAL_ERROR:
-		end_error(c, "internal error", r->internal.suberror);
-		return false;
+		if (r->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+			return end(c, VMM_ERROR,
+				   "the guest ran an instruction that KVM cannot emulate");
+		return end(c, VMM_ERROR, "KVM met its internal error %u", r->internal.suberror);
 	default:
-		end_error(c, "unknown exit", r->exit_reason);
-		return false;
+		return end(c, VMM_ERROR, "KVM left the guest for what zl has no name for (exit %u)",
+			   r->exit_reason);
 	}
+}
+
+/* KVM_RUN itself has failed. */
+static void end_failed(struct vcpu *c, int error)
+{
+	if (error == EFAULT || error == EHWPOISON)
+		end_no_memory(c);
+	else
+		end(c, VMM_ERROR, "KVM could not run the guest: %s", strerror(error));
 }
 
 /* Waits while the VM is paused; false when it is being ended. */
@@ -166,10 +190,10 @@ static void *vcpu_main(void *arg)
 		if (ioctl(c->fd, KVM_RUN, 0) < 0) {
 			if (errno == EINTR || errno == EAGAIN)
 				continue;
-			end_error(c, strerror(errno), (uint64_t)errno);
+			end_failed(c, errno);
 			break;
 		}
-		if (!on_exit_reason(c))
+		if (!vcpu_exit(c))
 			break;
 	}
 	pthread_mutex_lock(&c->vmm->lock);

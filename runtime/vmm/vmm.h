@@ -163,6 +163,8 @@ int vcpu_init(struct vcpu *c, struct vmm *v, unsigned index, struct err *e);
 int vcpu_start(struct vcpu *c, struct err *e);
 /* Makes it leave KVM_RUN soon; any thread. */
 void vcpu_kick(struct vcpu *c);
+/* Serves what c->run says it left KVM_RUN for; false: the VM has come to its end. */
+bool vcpu_exit(struct vcpu *c);
 /* After vmm.stop was set and the vcpu kicked. */
 void vcpu_free(struct vcpu *c);
 
