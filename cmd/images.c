@@ -7,6 +7,7 @@
 
 #include "cmd/container.h"
 #include "cmd/human.h"
+#include "cmd/prune.h"
 #include "cmd/show.h"
 #include "cmd/table_out.h"
 #include "runtime/base/own.h"
@@ -25,7 +26,7 @@ static const struct opt images_opts[] = {
 	  "Show all images (zl keeps no intermediate ones: the same list)" },
 	{ OPT_BOOL, 0, "digests", NULL, AT(digests), NULL, NULL, "Show digests" },
 	{ OPT_LIST, 'f', "filter", "filter", AT(filter), NULL,
-	  "dangling=true|dangling=false|reference=|before=|since=",
+	  "dangling=true|dangling=false|label=|reference=|before=|since=|until=",
 	  "Filter output based on conditions provided" },
 	{ OPT_TEXT, 0, "format", "string", AT(format), NULL, "table|json",
 	  "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
@@ -88,15 +89,26 @@ static bool operand_matches(const struct labelled *l, const char *name)
 }
 
 struct bounds {
-	int64_t before, since; /* 0: none */
+	int64_t before, since, until; /* 0: none */
+	bool labels;		      /* there are filters for labels */
 };
+
+static bool image_has_labels(struct zl *z, const struct image *i, const struct filters *f)
+{
+	own_js struct js *config = image_config(z->store, i->id, NULL);
+	own_strv struct strv labels = STRV_INIT;
+
+	image_labels(config, &labels);
+	return labels_match(f, &labels);
+}
 
 static bool matches(const struct labelled *l, const struct filters *f, const struct bounds *b)
 {
 	bool want = true, reference = false, has_reference = false;
 
 	if ((b->before && l->image->created >= b->before) ||
-	    (b->since && l->image->created <= b->since))
+	    (b->since && l->image->created <= b->since) ||
+	    (b->until && l->image->created > b->until))
 		return false;
 	for (size_t i = 0; i < f->n; i++) {
 		const char *value = f->values.v[i];
@@ -117,8 +129,15 @@ static int check_filters(struct zl *z, const struct filters *f, struct bounds *b
 	for (size_t i = 0; i < f->n; i++) {
 		const char *key = f->keys.v[i], *value = f->values.v[i];
 		own_image struct image *image = NULL;
+		int64_t ns;
 		bool flag;
 
+		b->labels = b->labels || str_starts(key, "label");
+		if (strcmp(key, "until") == 0) {
+			if (!parse_moment(value, now_ns(), &ns))
+				return err_set(e, EINVAL, "invalid filter 'until=%s'", value);
+			b->until = ns / NS_PER_S;
+		}
 		if (strcmp(key, "dangling") == 0 && !parse_bool(value, &flag))
 			return err_set(e, EINVAL, "invalid filter 'dangling=%s'", value);
 		if (strcmp(key, "before") != 0 && strcmp(key, "since") != 0)
@@ -186,7 +205,7 @@ static void print_id(const struct image *i, bool whole)
 		printf("%.12s\n", hex_of(i->id));
 }
 
-static int print_rows(const struct image_list *list, const struct images_flags *f,
+static int print_rows(struct zl *z, const struct image_list *list, const struct images_flags *f,
 		      const struct filters *filters, const struct bounds *bounds,
 		      const char *operand, struct err *e)
 {
@@ -198,7 +217,8 @@ static int print_rows(const struct image_list *list, const struct images_flags *
 		struct labelled l OWN(labelled_free);
 
 		labelled_fill(&l, list->v[i]);
-		if ((operand && !operand_matches(&l, operand)) || !matches(&l, filters, bounds))
+		if ((operand && !operand_matches(&l, operand)) || !matches(&l, filters, bounds) ||
+		    (bounds->labels && !image_has_labels(z, l.image, filters)))
 			continue;
 		if (quiet)
 			print_id(l.image, f->no_trunc);
@@ -216,19 +236,28 @@ static int print_rows(const struct image_list *list, const struct images_flags *
 
 static int run_images(struct zl *z, void *flags, const struct operands *ops, struct err *e)
 {
-	static const char *const keys[] = { "dangling", "reference", "before", "since", NULL };
+	static const char *const keys[] = { "dangling", "label", "label!", "reference",
+					    "before",	"since", "until",  NULL };
 	const struct images_flags *f = flags;
 	struct filters filters OWN(filters_free) = { STRV_INIT, STRV_INIT, 0 };
-	struct bounds bounds = { 0, 0 };
+	struct bounds bounds = { 0 };
 	struct image_list list;
 	int rc;
 
 	if (filters_parse(&f->filter, keys, &filters, e) < 0 || zl_store(z, e) < 0 ||
 	    check_filters(z, &filters, &bounds, e) < 0 || image_list(z->store, &list, e) < 0)
 		return -1;
-	rc = print_rows(&list, f, &filters, &bounds, ops->n ? ops->v[0] : NULL, e);
+	rc = print_rows(z, &list, f, &filters, &bounds, ops->n ? ops->v[0] : NULL, e);
 	image_list_free(&list);
 	return rc;
+}
+
+struct js *images_row(const struct image *i, bool whole)
+{
+	struct labelled l OWN(labelled_free);
+
+	labelled_fill(&l, i);
+	return row_of(&l, whole);
 }
 
 const struct command cmd_images = {

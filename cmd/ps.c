@@ -352,6 +352,11 @@ static int run_ps(struct zl *z, void *flags, const struct operands *ops, struct 
 	return rc;
 }
 
+struct js *ps_row(const struct box *b, bool whole)
+{
+	return row_of(b, whole);
+}
+
 const struct command cmd_ps = {
 	.names = "container ls, container list, container ps, ps",
 	.help = "List containers",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/container.h"
+#include "cmd/prune.h"
 #include "cmd/show.h"
 #include "runtime/base/own.h"
 
@@ -24,34 +25,16 @@ const struct command cmd_tag = {
 };
 
 struct rmi_flags {
-	bool force;
+	bool force, no_prune;
 };
 
 static const struct opt rmi_opts[] = {
 	{ OPT_BOOL, 'f', "force", NULL, offsetof(struct rmi_flags, force), NULL, NULL,
 	  "Force removal of the image" },
+	{ OPT_BOOL, 0, "no-prune", NULL, offsetof(struct rmi_flags, no_prune), NULL, NULL,
+	  "Do not delete untagged parents (zl keeps none: the same result)" },
 	{ .kind = OPT_END },
 };
-
-/* Who uses which image; made once, asked under the store's lock. */
-struct users {
-	struct box_list boxes;
-	char by[SHORT_ID_LEN + 1];
-};
-
-static bool image_in_use(void *arg, const char *image_id, const char **by)
-{
-	struct users *u = arg;
-
-	for (size_t i = 0; i < u->boxes.n; i++) {
-		if (strcmp(u->boxes.v[i]->spec.image_id, image_id) != 0)
-			continue;
-		snprintf(u->by, sizeof(u->by), "%.12s", u->boxes.v[i]->spec.id);
-		*by = u->by;
-		return true;
-	}
-	return false;
-}
 
 /* What a running container uses is not removed by force either. */
 static int check_running(struct zl *z, const struct box_list *boxes, const char *name,
@@ -77,7 +60,7 @@ static int rmi_one(struct zl *z, void *flags, const char *name, struct err *e)
 {
 	const struct rmi_flags *f = flags;
 	own_strv struct strv report = STRV_INIT;
-	struct users u;
+	struct image_users u;
 	int rc = box_list(&z->dirs, &u.boxes, e);
 
 	if (rc < 0)
@@ -85,7 +68,7 @@ static int rmi_one(struct zl *z, void *flags, const char *name, struct err *e)
 	if (f->force)
 		rc = check_running(z, &u.boxes, name, e);
 	if (rc == 0)
-		rc = image_remove(z->store, name, f->force, image_in_use, &u, &report, e);
+		rc = image_remove(z->store, name, f->force, image_used, &u, &report, e);
 	for (size_t i = 0; i < report.n; i++)
 		puts(report.v[i]);
 	box_list_free(&u.boxes);

@@ -29,6 +29,12 @@ struct js *labels_object(const struct strv *labels);
 /* "sha256:0123..." without its prefix, cut to docker's 12 digits; borrowed, printed by %.12s. */
 const char *hex_of(const char *digest);
 
+struct box;
+struct image;
+/* A row of `zl ps`, and of `zl images`: docker's fields by name; owned by the caller. */
+struct js *ps_row(const struct box *b, bool whole);
+struct js *images_row(const struct image *i, bool whole);
+
 /*
  * Prints what `inspect` found: the array in docker's indented JSON, or each
  * element by a template ("json": each on a line).

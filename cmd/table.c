@@ -21,6 +21,7 @@ const struct command *const commands[] = {
 	&cmd_attach,
 	&cmd_create,
 	&cmd_help,
+	&cmd_history,
 	&cmd_inspect,
 	&cmd_kill,
 	&cmd_load,
@@ -37,7 +38,11 @@ const struct command *const commands[] = {
 	&cmd_wait,
 	/* in groups only */
 	&cmd_container_inspect,
+	&cmd_container_prune,
 	&cmd_image_inspect,
+	&cmd_image_prune,
+	&cmd_system_df,
+	&cmd_system_prune,
 	/* hidden */
 	&cmd_complete,
 	&cmd_man,

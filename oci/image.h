@@ -128,6 +128,39 @@ typedef bool image_in_use_fn(void *arg, const char *image_id, const char **by);
 int image_remove(struct store *s, const char *name, bool force, image_in_use_fn *in_use, void *arg,
 		 struct strv *report, struct err *e);
 
+/* The config of the image with this id ("sha256:<hex>"); owned by the caller. */
+struct js *image_config(struct store *s, const char *id, struct err *e);
+/* Bytes of the files of a layer, by its path in struct image. */
+uint64_t image_layer_size(struct store *s, const char *layer);
+
+/* What one image takes on the disk: blobs and unpacked layers. */
+struct image_disk {
+	char id[72];
+	bool active;	 /* in_use said so */
+	uint64_t size;	 /* all of it */
+	uint64_t shared; /* of that, what other images need too */
+};
+
+struct image_usage {
+	struct image_disk *v; /* each image once */
+	size_t n;
+	uint64_t total;	 /* of the store, with what no image needs (any more) */
+	uint64_t active; /* of that, what images in use need */
+};
+
+int image_usage(struct store *s, image_in_use_fn *in_use, void *arg, struct image_usage *out,
+		struct err *e);
+void image_usage_free(struct image_usage *u);
+
+/*
+ * Removes each entry that `goes` (asked under the store's lock, with the
+ * image's config, maybe NULL, and no layers) and then everything that nothing refers
+ * to. report: as image_remove's; *bytes: what that gave back.
+ */
+typedef bool image_goes_fn(void *arg, const struct image *i);
+int image_prune(struct store *s, image_goes_fn *goes, void *arg, struct strv *report,
+		uint64_t *bytes, struct err *e);
+
 /* docker's short spelling for people: "busybox:1.36" for docker.io/library/busybox:1.36. */
 char *image_name_familiar(const char *name);
 /* The full name, "docker.io/library/busybox:latest", or without the tag; NULL: malformed. Owned. */

@@ -35,6 +35,7 @@ int entry_learn(struct store *s, struct store_image *i, const struct platform *w
 		struct manifest *m, struct image_config *c, struct err *e);
 /* An entry somebody else made gets what a listing needs; false if it is no image of ours. */
 bool entry_known(struct store *s, struct store_image *i);
+int config_read(struct store *s, const struct digest *id, struct image_config *c, struct err *e);
 /* Fills what the config says: id, created, platform. */
 void entry_describe(struct store_image *i, const struct digest *id, const struct image_config *c);
 

@@ -52,8 +52,7 @@ struct image *entry_image(const struct store_image *i)
 	return m;
 }
 
-static int config_read(struct store *s, const struct digest *id, struct image_config *c,
-		       struct err *e)
+int config_read(struct store *s, const struct digest *id, struct image_config *c, struct err *e)
 {
 	own_str struct str text = STR_INIT;
 	int r = store_blob_read(s, id, CONFIG_BYTES_MAX, &text, e);

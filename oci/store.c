@@ -249,7 +249,7 @@ bool pins_have(const struct pins *p, char kind, const struct digest *d)
 	return false;
 }
 
-static int pin_cmp(const void *a, const void *b)
+int pin_cmp(const void *a, const void *b)
 {
 	const struct pin *x = a, *y = b;
 

@@ -18,9 +18,8 @@
 /* Largest lease that is read: about a million pins. */
 #define LEASE_BYTES_MAX (64u << 20)
 
-/* Calls fn with each name in the folder fd. */
-static int each_name(int fd, int (*fn)(void *arg, const char *name, struct err *e), void *arg,
-		     struct err *e)
+int each_name(int fd, int (*fn)(void *arg, const char *name, struct err *e), void *arg,
+	      struct err *e)
 {
 	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	own_dir DIR *d = copy < 0 ? NULL : fdopendir(copy);

@@ -27,6 +27,7 @@ struct pins {
 
 void pins_add(struct pins *p, char kind, const struct digest *d);
 bool pins_have(const struct pins *p, char kind, const struct digest *d);
+int pin_cmp(const void *a, const void *b);
 /* In the order that pins_marked needs. */
 void pins_sort(struct pins *p);
 bool pins_marked(const struct pins *p, char kind, const struct digest *d);
@@ -63,6 +64,9 @@ void tmp_name(char *out, const char *kind, const struct digest *d);
  */
 int tmp_lock(struct store *s, const char *name, unsigned flags, const struct store_wait *wait,
 	     const struct digest *d, int *fd, struct err *e);
+/* Calls fn with each name in the folder fd, but those that begin with a dot. */
+int each_name(int fd, int (*fn)(void *arg, const char *name, struct err *e), void *arg,
+	      struct err *e);
 /* Once per handle, by writers: sweeps what the dead have left. */
 void store_sweep_once(struct store *s);
 

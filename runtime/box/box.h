@@ -198,6 +198,9 @@ int box_wait(const struct box_dirs *d, struct box *b, int *exit_code, struct err
 /* Removes a container that is not running; a running one with `force` (SIGKILL first). */
 int box_remove(const struct box_dirs *d, struct box *b, bool force, struct err *e);
 
+/* Bytes of the files that it has written or changed and not removed. */
+uint64_t box_size(const struct box *b);
+
 /* logs */
 struct box_log_options {
 	int64_t tail;		    /* last n lines; -1: all */
