@@ -71,7 +71,7 @@ build/.deps: .ci/packages .ci/deps
 	@mkdir -p build && touch $@
 build/curl build/isal: oci/lib.sh | build/.deps
 	oci/lib.sh $(@F) $@ && touch $@
-build/kernel: guest/kernel.sh guest/kernel.config | build/.deps
+build/kernel: guest/kernel.sh guest/kernel.config $(wildcard guest/kernel-*.patch) | build/.deps
 	guest/kernel.sh $@ && touch $@
 build/guest/%.o: %.c Makefile | build/.deps
 	@mkdir -p $(@D)

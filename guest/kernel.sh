@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the guest kernel from Debian's linux-source-6.1 and guest/kernel.config: guest/kernel.sh DEST
+# Builds the guest kernel from Debian's linux-source-6.1, guest/kernel-*.patch and
+# guest/kernel.config: guest/kernel.sh DEST
 #
 # The result is kept under ~/.cache/zl-build by the hash of everything it is made from, so
 # that a second checkout does not build it again; DEST becomes a copy of it: vmlinux
@@ -12,6 +13,12 @@ source=/usr/src/linux-source-6.1.tar.xz
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/zl-build
 objects=1250 # about as many as there are to compile: for the progress line only
 mkdir -p "$cache"
+
+prepare() {
+	for file in "$here"/kernel-*.patch; do
+		patch -p1 <"$file" || return 1
+	done
+}
 
 configure() {
 	make allnoconfig && cat "$here/kernel.config" >>.config && make olddefconfig || return 1
@@ -31,8 +38,8 @@ compile() {
 }
 
 key=$({
-	cat "$here/kernel.config"
-	sed -n '/^configure()/,/^}/p; /^compile()/,/^}/p' "$0"
+	cat "$here/kernel.config" "$here"/kernel-*.patch
+	sed -n '/^prepare()/,/^}/p; /^configure()/,/^}/p; /^compile()/,/^}/p' "$0"
 	dpkg-query -W -f '${Version}\n' linux-source-6.1
 	gcc -dumpfullversion
 } | sha256sum | cut -c1-16)
@@ -81,7 +88,7 @@ mkdir "$work/out"
 echo "guest kernel: building it from $source; once, some ten minutes on two cores"
 tar -C "$work" -xf "$source"
 cd "$work"/linux-source-6.1
-{ configure && compile; } >"$work/log" 2>&1 9>&- &
+{ prepare && configure && compile; } >"$work/log" 2>&1 9>&- &
 job=$!
 follow "$job"
 if ! wait "$job"; then
