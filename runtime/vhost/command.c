@@ -111,14 +111,15 @@ static void add_device(struct strv *argv, struct virtio_device *d, unsigned n, i
  * loop cost more than 100 ms each). One CPU can take its ticks from the PIT
  * instead, and still sleeps when idle; several would keep ticking. With one
  * CPU the kernel would patch away 7000 lock prefixes, 100 ms, which cost
- * nothing under TCG.
+ * nothing under TCG. The per-CPU areas are made of pages: else 2 MiB are
+ * cleared for them.
  */
 static char *kernel_command(const struct machine_spec *spec, const struct qemu_args *a)
 {
 	struct str s = STR_INIT;
 
 	str_add(&s, "console=ttyS0 quiet loglevel=1 reboot=t panic=-1 swiotlb=noforce "
-		    "no_timer_check noreplace-smp");
+		    "no_timer_check noreplace-smp percpu_alloc=page");
 	if (spec->cpus == 1)
 		str_add(&s, " noapictimer");
 	if (a->tsc_khz)
