@@ -39,7 +39,7 @@
  */
 #define HOLDER_SIGNALS_MAX 16
 #define HOLDER_TASKS_MAX   1024
-#define HOLDER_DEVICES_MAX 5
+#define HOLDER_DEVICES_MAX 6
 
 enum holder_phase {
 	HOLDER_BOOTING,
@@ -66,7 +66,7 @@ struct task {
 
 struct vm {
 	struct fuse *root_fs, *host_fs;
-	struct virtio_device *root_dev, *host_dev, *vsock, *rng, *balloon;
+	struct virtio_device *root_dev, *host_dev, *vsock, *rng, *balloon, *console;
 	struct machine *machine;
 };
 

@@ -13,6 +13,7 @@
 #include "runtime/box/state.h"
 #include "runtime/fuse/fuse.h"
 #include "runtime/virtio/balloon.h"
+#include "runtime/virtio/console.h"
 #include "runtime/virtio/fs.h"
 #include "runtime/virtio/rng.h"
 #include "runtime/virtio/vsock.h"
@@ -83,8 +84,14 @@ static bool has_binds(const struct box_spec *spec)
 static int make_devices(struct holder *h, struct virtio_device **devices, unsigned *n,
 			struct err *e)
 {
+	own_fd int log = openat(h->dirfd, BOX_CONSOLE_FILE,
+				O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	struct vm *vm = &h->vm;
 
+	if (log < 0)
+		return err_sys(e, "create %s", BOX_CONSOLE_FILE);
+	/* the first, so that the kernel can be heard early */
+	devices[(*n)++] = vm->console = virtio_console_new(h->loop, steal_fd(&log));
 	vm->root_fs = serve_root(h, e);
 	if (vm->root_fs == NULL)
 		return -EIO;
@@ -217,14 +224,10 @@ int vm_start(struct holder *h, struct err *e)
 		.console = console,
 		.devices = devices,
 	};
-	own_fd int fd = -1;
 	int rc = make_devices(h, devices, &spec.ndevices, e);
 
 	if (rc < 0)
 		return e && e->code ? -e->code : rc;
-	fd = openat(h->dirfd, BOX_CONSOLE_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_sys(e, "create %s", BOX_CONSOLE_FILE);
 	h->vm.machine = machine_start(h->loop, &spec, vm_ended, h, e);
 	return h->vm.machine ? 0 : -EIO;
 }
@@ -234,6 +237,7 @@ void vm_free(struct holder *h)
 	struct vm *vm = &h->vm;
 
 	machine_free(vm->machine);
+	virtio_console_free(vm->console);
 	virtio_balloon_free(vm->balloon);
 	virtio_rng_free(vm->rng);
 	if (vm->vsock)

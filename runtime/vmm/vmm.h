@@ -18,7 +18,7 @@
  * One thread per vcpu runs the guest; the holder's main loop runs the
  * devices. A vcpu thread leaves KVM_RUN only for what is rare: registers of
  * virtio-mmio while the driver sets a device up, the serial port when the
- * guest's kernel complains, and its end. Kicks come through ioeventfd and
+ * guest's kernel dies young, and its end. Kicks come through ioeventfd and
  * interrupts go through irqfd, past the vcpu threads.
  *
  * virtio-mmio's registers are plain values kept by the transport (mmio.c)
@@ -31,7 +31,7 @@
  *	0		 .. LOW_END	RAM; MP table and PVH start info below 640 KiB
  *	VIRTIO_BASE + n * VIRTIO_STEP	virtio-mmio device n, GSI VIRTIO_IRQ + n
  *	4 GiB		 ..		the RAM that did not fit below VMM_HOLE
- *	port 0x3f8	serial (console only)
+ *	port 0x3f8	serial: the kernel's last words while it has no console device
  *	port 0x501	the guest's end, whatever is written
  */
 #define VMM_HOLE	0xc0000000ULL /* first address that is no RAM below 4 GiB */
@@ -40,7 +40,6 @@
 #define VMM_VIRTIO_STEP 0x1000ULL
 #define VMM_VIRTIO_IRQ	5 /* GSI of device 0; an IOAPIC has 24 */
 #define VMM_PORT_SERIAL 0x3f8
-#define VMM_SERIAL_IRQ	4
 #define VMM_PORT_END	0x501
 #define VMM_CPUS_MAX	64
 #define VMM_CONFIG_MAX	256 /* bytes of a device's configuration space */
@@ -81,13 +80,11 @@ void mmio_free(struct mmio_dev *d);
 void mmio_read(struct mmio_dev *d, uint64_t off, void *data, uint32_t len);
 void mmio_write(struct mmio_dev *d, uint64_t off, const void *data, uint32_t len);
 
-/* serial.c: a 16550A just complete enough for Linux's console. */
+/* serial.c: as much of a 16550A as Linux's earlyprintk asks for. */
 struct serial {
-	int fd;	    /* where the text goes */
-	int irq_fd; /* eventfd of the irqfd of VMM_SERIAL_IRQ */
-	bool thri;  /* "transmitter empty" is to be told */
+	int fd; /* where the text goes */
 	size_t written;
-	uint8_t ier, lcr, mcr, scr, dll, dlm;
+	uint8_t lcr;
 };
 uint8_t serial_in(struct serial *s, unsigned reg);
 void serial_out(struct serial *s, unsigned reg, uint8_t v);
