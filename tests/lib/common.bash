@@ -6,12 +6,15 @@ lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$lib/../.." && pwd)
 export ZL=${ZL:-$top/build/zl}
 export IMAGES=$top/build/tests/images
+# What time limits are multiplied by: nested machines are slow.
+export TEST_SLOW=${TEST_SLOW:-1}
 
 # For a file's setup_file: an empty root folder and runtime folder, and the images.
 zl_setup_file() {
 	export ZL_ROOT=$BATS_FILE_TMPDIR/root XDG_RUNTIME_DIR=$BATS_FILE_TMPDIR/run
 	export HOME=$BATS_FILE_TMPDIR/home
 	unset XDG_DATA_HOME XDG_CONFIG_HOME DOCKER_CONFIG ZL_MACHINE
+	[ -z "${TEST_MACHINE:-}" ] || export ZL_MACHINE=$TEST_MACHINE
 	mkdir -p "$HOME" "$XDG_RUNTIME_DIR"
 	cd "$BATS_FILE_TMPDIR" || return 1
 	"$lib/images.sh" "$IMAGES"
@@ -23,8 +26,8 @@ zl_setup_file() {
 # For teardown_file: ends what runs and stops the servers that were started.
 zl_teardown_file() {
 	local id
-	for id in $(timeout 20 "$ZL" ps -aq 2>/dev/null); do
-		timeout 60 "$ZL" rm -f "$id" >/dev/null 2>&1 || true
+	for id in $(within 20 "$ZL" ps -aq 2>/dev/null); do
+		within 60 "$ZL" rm -f "$id" >/dev/null 2>&1 || true
 	done
 	server_stop_all
 }
@@ -46,9 +49,20 @@ server_stop_all() {
 	done
 }
 
+# within SECONDS COMMAND...: the command, killed with status 124 when it takes longer.
+within() {
+	timeout -k 5 $(($1 * TEST_SLOW)) "${@:2}"
+}
+export -f within
+
+# took_less SECONDS: since SECONDS was set to 0.
+took_less() {
+	[ $SECONDS -lt $(($1 * TEST_SLOW)) ] || fail "it took $SECONDS s"
+}
+
 # wait_until SECONDS COMMAND...: until it succeeds; fails when the time is over.
 wait_until() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * TEST_SLOW))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || { echo "not within the time: $*" >&2 && return 1; }
@@ -199,10 +213,15 @@ on_fs() {
 		_ "$@" "${myself[@]}"
 }
 
-# For a VM test's setup: without QEMU there is nothing to boot. (tests/run turns the skip into
-# a failure where ZL_MUST_QEMU is set.)
+# For a VM test's setup: without its machine there is nothing to boot. (tests/run turns the skip
+# into a failure where ZL_MUST_QEMU or ZL_MUST_KVM is set.) Tests that make sense on one machine
+# only have its name, qemu or kvm, as a tag.
 needs_vm() {
-	command -v qemu-system-x86_64 >/dev/null || skip "no qemu-system-x86_64"
+	if [ "${ZL_MACHINE:-qemu}" = kvm ]; then
+		[ -w /dev/kvm ] || skip "no /dev/kvm"
+	else
+		command -v qemu-system-x86_64 >/dev/null || skip "no qemu-system-x86_64"
+	fi
 }
 
 # in_vm SCRIPT...: runs a shell script in a container of the image busybox; operands become $1...

@@ -232,9 +232,13 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
 	out=$1
 	mkdir -p "$(dirname "$out")"
 	stamp=$(cat "$lib"/{images.sh,mktar.py,fsops.c,probe.c} "$(command -v busybox)" | sha256sum | cut -c1-16)
+	made() {
+		[ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]
+	}
+	! made || exit 0
 	exec 9>"$out.lock"
 	flock 9
-	[ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ] || exit 0
+	! made || exit 0
 	rm -rf "$out" "$out.new"
 	mkdir "$out.new"
 	make_images "$out.new"

@@ -134,7 +134,7 @@ end'
 	wait_until 30 bash -c 'zl logs watch | grep -q one'
 	echo two-and-longer >dir/f
 	echo gone >dir/go.new && mv dir/go.new dir/go
-	run -0 timeout -k 5 60 zl wait watch
+	run -0 within 60 zl wait watch
 	output_is 0
 	run -0 zl logs watch
 	output_is $'one\ntwo-and-longer\ngone\nf\ngo'

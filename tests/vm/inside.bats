@@ -92,7 +92,7 @@ setup() {
 	zl run -qd --name initsig --init busybox probe signals 1
 	wait_until 30 bash -c 'zl logs initsig | grep -q ready'
 	zl kill -s USR2 initsig
-	run -0 timeout 30 zl wait initsig
+	run -0 within 30 zl wait initsig
 	output_is 0
 	run -0 zl logs initsig
 	output_has "got 12"
@@ -100,11 +100,10 @@ setup() {
 }
 
 @test "the end of PID 1 is the end of all; what it leaves behind holds nothing up" {
-	SECONDS=0
-	run --separate-stderr timeout -k 5 60 zl run -q --rm busybox sh -c 'sleep 1000 & sleep 1000 & echo main; exit 6'
+	run --separate-stderr within 60 zl run -q --rm busybox sh -c 'sleep 1000 & sleep 1000 & echo main; exit 6'
 	status_is 6
 	output_is main
-	run --separate-stderr timeout -k 5 60 zl run -q --rm busybox probe orphan
+	run --separate-stderr within 60 zl run -q --rm busybox probe orphan
 	status_is 3
 }
 

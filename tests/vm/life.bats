@@ -69,7 +69,7 @@ state() {
 	zl run -qd --name deaf busybox sh -c 'trap "" TERM; while :; do sleep 0.1; done'
 	SECONDS=0
 	run -0 zl stop -t 1 deaf
-	[ $SECONDS -lt 8 ]
+	took_less 8
 	[ "$(state deaf)" = "exited 137" ]
 	zl rm deaf
 }
@@ -112,7 +112,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 
 @test "a detached container outlives the terminal it was started from" {
 	cat >hangup.exp <<-'END'
-		set timeout 60
+		set timeout [expr 60 * $env(TEST_SLOW)]
 		spawn bash --norc
 		expect_after timeout { send_user "TIMED OUT"; exit 99 }
 		send "zl run -qd --name outlive busybox sleep 1000; echo done-\$?\r"
@@ -120,7 +120,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 		close
 		wait
 	END
-	timeout 60 expect hangup.exp
+	within 60 expect hangup.exp
 	[ "$(state outlive)" = "running 0" ]
 	zl rm -f outlive
 }
@@ -189,6 +189,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 	nothing_runs
 }
 
+# bats test_tags=qemu
 @test "SIGKILL of QEMU: 125, the reason, never success" {
 	zl run -q --name vmdies busybox sh -c 'echo up; exec sleep 1000' >out 2>err 3>&- &
 	pid=$!
@@ -231,7 +232,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 }
 
 @test "the guest's kernel panics: 125 and the last console lines" {
-	run --separate-stderr timeout -k 5 120 zl run -q --rm --privileged -m 64m busybox sh -c \
+	run --separate-stderr within 120 zl run -q --rm --privileged -m 64m busybox sh -c \
 		'echo 2 >/proc/sys/vm/panic_on_oom; exec probe mem 500'
 	status_is 125
 	stderr_has "panicked"
@@ -240,6 +241,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 	nothing_runs
 }
 
+# bats test_tags=qemu
 @test "QEMU that is missing, or that fails to start" {
 	mkdir -p bin2 empty
 	run --separate-stderr env "PATH=$PWD/empty" "$ZL" run -q --rm busybox true
@@ -248,11 +250,11 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 	stderr_has "qemu-system-x86"
 	printf '#!/bin/sh\necho "broken qemu" >&2\nexit 1\n' >bin2/qemu-system-x86_64
 	chmod +x bin2/qemu-system-x86_64
-	run --separate-stderr env "PATH=$PWD/bin2:$PATH" timeout -k 5 60 "$ZL" run -q --rm busybox true
+	run --separate-stderr within 60 env "PATH=$PWD/bin2:$PATH" "$ZL" run -q --rm busybox true
 	status_is 125
 	stderr_has "broken qemu"
 	printf '#!/bin/sh\nexec sleep 1000\n' >bin2/qemu-system-x86_64
-	run --separate-stderr env "PATH=$PWD/bin2:$PATH" timeout -k 5 120 "$ZL" run -q --rm busybox true
+	run --separate-stderr within 120 env "PATH=$PWD/bin2:$PATH" "$ZL" run -q --rm busybox true
 	status_is 125
 	nothing_runs
 	[ -z "$(zl ps -aq)" ] || fail "$(zl ps -a)"

@@ -170,6 +170,7 @@ setup() {
 	done
 }
 
+# bats test_tags=qemu
 @test "a note on stderr says once that this is emulation, and -q silences it" {
 	run -0 --separate-stderr zl run --rm --machine qemu busybox true
 	stderr_has "emulation"

@@ -65,29 +65,29 @@ pattern() {
 }
 
 @test "a workload that does not read its stdin ends all the same" {
-	run -0 timeout -k 5 60 bash -c 'yes | zl run -q --rm -i busybox echo ended'
+	run -0 within 60 bash -c 'yes | zl run -q --rm -i busybox echo ended'
 	output_is ended
 	# An open stdin that never says anything, too.
-	run -0 timeout -k 5 60 bash -c 'zl run -q --rm -i busybox echo ended < <(exec sleep 50)'
+	run -0 within 60 bash -c 'zl run -q --rm -i busybox echo ended < <(exec sleep $((120 * TEST_SLOW)) 3>&-)'
 	output_is ended
 }
 
 @test "a reader that goes away ends the workload by SIGPIPE" {
-	run timeout -k 5 120 bash -c 'zl run -q --rm --name early busybox yes | head -n 2; echo "${PIPESTATUS[0]}"'
+	run within 120 bash -c 'zl run -q --rm --name early busybox yes | head -n 2; echo "${PIPESTATUS[0]}"'
 	[ "${lines[0]}" = y ] && [ "${lines[1]}" = y ]
 	[ "${lines[2]}" = 141 ] || fail "status ${lines[2]}"
 	# stderr alone, with stdout still open.
-	run timeout -k 5 120 bash -c 'zl run -q --rm busybox sh -c "yes >&2" 2> >(head -n 1 >/dev/null); echo $?'
+	run within 120 bash -c 'zl run -q --rm busybox sh -c "yes >&2" 2> >(head -n 1 >/dev/null); echo $?'
 	[ "${lines[-1]}" = 141 ]
 }
 
 @test "a closed stdout and stderr from the start" {
-	run timeout -k 5 60 bash -c 'zl run -q --rm busybox sh -c "echo x; exit 3" >&- 2>&-; echo $?'
+	run within 60 bash -c 'zl run -q --rm busybox sh -c "echo x; exit 3" >&- 2>&-; echo $?'
 	[ "${lines[-1]}" = 3 ] || [ "${lines[-1]}" = 1 ] || [ "${lines[-1]}" = 141 ]
 }
 
 @test "a full disk under our stdout is an error and no success" {
-	run timeout -k 5 60 bash -c 'zl run -q --rm busybox sh -c "while echo x; do :; done" >/dev/full; echo $?'
+	run within 60 bash -c 'zl run -q --rm busybox sh -c "while echo x; do :; done" >/dev/full; echo $?'
 	[ "${lines[-1]}" != 0 ]
 }
 
@@ -115,7 +115,7 @@ pattern() {
 
 @test "-t: a terminal of our size, SIGWINCH, one stream with carriage returns" {
 	cat >tty.exp <<-'END'
-		set timeout 60
+		set timeout [expr 60 * $env(TEST_SLOW)]
 		spawn zl run -q --rm -it busybox sh
 		expect_after timeout { send_user "TIMED OUT"; exit 99 }
 		stty rows 33 columns 111 < $spawn_out(slave,name)
@@ -149,7 +149,7 @@ pattern() {
 
 @test "-t without -i shows colours but hears nothing; -i without -t is a pipe" {
 	cat >t.exp <<-'END'
-		set timeout 60
+		set timeout [expr 60 * $env(TEST_SLOW)]
 		spawn zl run -q --rm -t busybox probe tty
 		expect_after timeout { send_user "TIMED OUT"; exit 99 }
 		expect -re {1 tty}
@@ -157,7 +157,7 @@ pattern() {
 		catch wait result
 		exit [lindex $result 3]
 	END
-	run -0 timeout 90 expect t.exp
+	run -0 within 90 expect t.exp
 	output_has "1 tty"
 	run -0 bash -c 'echo line | zl run -q --rm -i busybox sh -c "probe tty; cat"'
 	output_is $'0 pipe\n1 pipe\n2 pipe\nline'
@@ -171,7 +171,7 @@ pattern() {
 
 @test "the terminal is itself again afterwards, whatever ended the container" {
 	cat >sane.exp <<-'END'
-		set timeout 60
+		set timeout [expr 60 * $env(TEST_SLOW)]
 		spawn bash --norc
 		expect_after timeout { send_user "TIMED OUT"; exit 99 }
 		send "stty -a >before; zl run -q --rm -it --name sane busybox sh; code=\$?; stty -a >after; echo back-\$code\r"
@@ -183,13 +183,13 @@ pattern() {
 		send "exit\r"
 		expect eof
 	END
-	run -0 timeout 90 expect sane.exp
+	run -0 within 90 expect sane.exp
 	cmp before after
 }
 
 @test "the detach keys leave the container running" {
 	cat >detach.exp <<-'END'
-		set timeout 60
+		set timeout [expr 60 * $env(TEST_SLOW)]
 		spawn zl run -q -it --name detachme busybox sh
 		expect_after timeout { send_user "TIMED OUT"; exit 99 }
 		expect "# "
@@ -198,7 +198,7 @@ pattern() {
 		catch wait result
 		exit [lindex $result 3]
 	END
-	run -0 timeout 90 expect detach.exp
+	run -0 within 90 expect detach.exp
 	run -0 zl inspect -f '{{.State.Status}}' detachme
 	output_is running
 	zl rm -f detachme
