@@ -156,5 +156,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "zl: write to stdout: %s\n", strerror(errno));
 		rc = rc ? rc : 1;
 	}
+	log_step("exit code %d", rc);
 	return rc;
 }

@@ -264,6 +264,7 @@ static void finish(struct holder *h)
 	ctl_close(h->ctl);
 	unlink(h->socket);
 	tell(h);
+	log_step("clients told");
 	vm_free(h);
 	log_step("VM ended");
 	if (guard >= 0)
