@@ -22,7 +22,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointe
 CFLAGS ?= -O2 -g
 BASE := -std=gnu11 -D_GNU_SOURCE -iquote . $(WARN) -ffunction-sections -fdata-sections -MMD -MP
 HOST := $(BASE) -isystem build/curl/include -isystem build/isal/include -DZL_VERSION='"$(VERSION)"'
-LIBS := -lcurl -lisal -lnghttp2 -lssl -lcrypto -larchive -lacl -llzma -llz4 -lbz2 -lzstd -lz -ljansson -lseccomp \
+LIBS := -lcurl -lisal -lnghttp2 -lssl -lcrypto -larchive -lacl -llzma -llz4 -lbz2 -lzstd -lz -ljansson \
 	-lm -pthread
 LINK := -L build/curl/lib -L build/isal/lib -Wl,--gc-sections -no-pie
 ifdef SANITIZE
@@ -39,7 +39,7 @@ SAY = $(if $(V),,@echo "  $(1) $@" &&)
 # --- what there is
 SRC := $(filter-out cmd/main.c,$(wildcard cmd/*.c oci/*.c vsock/*.c runtime/*.c runtime/*/*.c runtime/*/*/*.c))
 OBJ := $(SRC:%.c=$O/%.o)
-AGENT_SRC := $(wildcard guest/*.c vsock/*.c) $(filter-out runtime/base/json.c,$(wildcard runtime/base/*.c))
+AGENT_SRC := $(wildcard guest/*.c vsock/*.c) $(filter-out runtime/base/json.c runtime/base/confine%,$(wildcard runtime/base/*.c))
 GUEST_OBJ := $(patsubst %.c,$O/%.o,$(filter-out guest/main.c,$(wildcard guest/*.c)))
 UNIT := $(patsubst %.c,$O/%,$(wildcard tests/unit/test_*.c))
 UNIT_HELP := $(patsubst %.c,$O/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))

@@ -250,7 +250,7 @@ int container_start_detached(struct zl *z, struct box *b, struct err *e)
 }
 
 /* The holder closed the connection without an event about our task. */
-static int after_gone(struct zl *z, const struct box *b, struct err *e)
+static int after_gone(struct zl *z, const struct box *b, struct box_client *c, struct err *e)
 {
 	own_box struct box *now = box_find(&z->dirs, b->spec.id, NULL);
 
@@ -258,7 +258,7 @@ static int after_gone(struct zl *z, const struct box *b, struct err *e)
 		err_set(e, EPIPE, "the output was closed; container %s keeps running", b->spec.id);
 		return 128 + 13; /* SIGPIPE */
 	}
-	if (now && now->state.error && now->state.error[0])
+	if (!box_client_killed(c, e) && now && now->state.error && now->state.error[0])
 		err_set(e, EIO, "%s", now->state.error);
 	return EXIT_CLIENT;
 }
@@ -274,7 +274,7 @@ int container_follow(struct zl *z, const struct box *b, struct follow *f, struct
 		return 0;
 	}
 	if (code == FOLLOW_GONE)
-		return after_gone(z, b, e);
+		return after_gone(z, b, c, e);
 	return code < 0 ? EXIT_CLIENT : code;
 }
 

@@ -23,10 +23,9 @@ const char licences_text[] =
 	"  zstd                           BSD-3-Clause\n"
 	"  zlib                           Zlib\n"
 	"  jansson                        MIT\n"
-	"  libseccomp                     LGPL-2.1-only\n"
 	"\n"
 	"All of these come from Debian's packages. Their sources are Debian's source packages\n"
 	"(apt-get source linux musl glibc curl nghttp2 openssl libisal libarchive acl xz-utils\n"
-	"lz4 bzip2 libzstd zlib jansson libseccomp). The recipes that build the kernel, libcurl\n"
+	"lz4 bzip2 libzstd zlib jansson). The recipes that build the kernel, libcurl\n"
 	"and ISA-L from them, and the kernel's configuration, are in zl's source (guest/, oci/).\n"
 	"With these, `make` links the executable anew against any version of the libraries.\n";

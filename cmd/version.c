@@ -1,4 +1,5 @@
 /* version.c: zl version and zl info: the truth about this zl. */
+#include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "cmd/human.h"
 #include "cmd/licences.h"
 #include "cmd/show.h"
+#include "runtime/base/confine.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/own.h"
 #include "runtime/machine.h"
@@ -165,6 +167,22 @@ static void set_machine(struct js *j)
 	js_set_text(j, "MachineReason", why);
 }
 
+/* docker's form. What a holder is confined by here: see base/confine.h. */
+static void set_security(struct js *j)
+{
+	struct js *list = js_array();
+	int landlock = confine_landlock_version();
+
+	if (confine_has_seccomp())
+		js_push(list, js_of_text("name=seccomp,profile=builtin"));
+	if (landlock) {
+		own_free char *text = xasprintf("name=landlock,version=%d", landlock);
+
+		js_push(list, js_of_text(text));
+	}
+	js_set(j, "SecurityOptions", list);
+}
+
 static struct js *gather(struct zl *z, struct err *e)
 {
 	own_js struct js *j = js_object();
@@ -184,6 +202,7 @@ static struct js *gather(struct zl *z, struct err *e)
 	js_set_text(j, "DockerRootDir", z->dirs.root);
 	js_set_text(j, "RuntimeDir", z->dirs.runtime);
 	set_machine(j);
+	set_security(j);
 	set_host(j);
 	js_set_text(j, "ServerVersion", ZL_VERSION);
 	return steal_ptr(&j);
@@ -198,6 +217,31 @@ static void print_line(const struct js *j, const char *label, const char *key)
 		printf(" %s: %lld\n", label, (long long)n);
 	else
 		printf(" %s: %s\n", label, js_text(v) ? js_text(v) : "");
+}
+
+/* "name=x,key=value": x, and below it each key. */
+static void print_security(const struct js *j)
+{
+	own_strv struct strv options = STRV_INIT;
+
+	js_strings(js_get(j, "SecurityOptions"), &options);
+	puts(options.n ? " Security Options:" : " Security Options: none");
+	for (size_t i = 0; i < options.n; i++) {
+		own_strv struct strv parts = STRV_INIT;
+
+		strv_split(&parts, options.v[i], ',');
+		for (size_t k = 0; k < parts.n; k++) {
+			char *value = strchr(parts.v[k], '=');
+
+			if (value)
+				*value++ = 0;
+			if (k == 0)
+				printf("  %s\n", value);
+			else
+				printf("   %c%s: %s\n", toupper((unsigned char)parts.v[k][0]),
+				       parts.v[k] + 1, value);
+		}
+	}
 }
 
 static void print_info(const struct js *j)
@@ -217,6 +261,7 @@ static void print_info(const struct js *j)
 	print_line(j, "Runtime Dir", "RuntimeDir");
 	print_line(j, "Machine", "Machine");
 	print_line(j, " Reason", "MachineReason");
+	print_security(j);
 	print_line(j, "Kernel Version", "KernelVersion");
 	print_line(j, "Operating System", "OperatingSystem");
 	print_line(j, "OSType", "OSType");

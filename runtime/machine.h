@@ -37,6 +37,11 @@ struct machine_spec {
 	const char *console; /* path of the log the guest's console goes to */
 	struct virtio_device *const *devices;
 	unsigned ndevices;
+	/*
+	 * Nothing of the guest's is run in this process before machine_resume: vcpus wait, and
+	 * QEMU, a process of its own, is served by the loop only.
+	 */
+	bool held;
 };
 
 /* Why a VM ended by itself. */

@@ -144,6 +144,12 @@ struct box_event {
  */
 int box_client_next(struct box_client *c, struct box_event *ev, struct err *e);
 
+/*
+ * After GONE, of a container that does not run any more: whether this client
+ * launched its holder and a signal killed that; e then says which.
+ */
+bool box_client_killed(struct box_client *c, struct err *e);
+
 int box_client_attach(struct box_client *c, const struct box_stdio *io, struct err *e);
 int box_client_signal(struct box_client *c, uint32_t task, int sig, struct err *e);
 int box_client_resize(struct box_client *c, uint32_t task, unsigned short rows, unsigned short cols,

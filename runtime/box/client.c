@@ -1,24 +1,31 @@
 /* client.c: a command's connection to a container's holder; see box.h. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
 #include "runtime/base/own.h"
+#include "runtime/base/parse.h"
 #include "runtime/box/client.h"
 #include "runtime/box/ctl.h"
 #include "runtime/box/state.h"
+#include "runtime/box/stdio.h"
 #include "vsock/wire.h"
 
 /* How long a holder may take to make a lost socket anew. */
 #define SOCKET_WAIT_MS	2000
 #define SOCKET_PAUSE_MS 2
+/* How long a holder that has closed all it had may take to be gone. */
+#define DEATH_WAIT_MS 500
 
 /*
  * Events may come while a reply is awaited: they wait in a queue. The
@@ -32,6 +39,7 @@ struct queued {
 
 struct box_client {
 	int sock, epfd, queue_fd;
+	pid_t holder; /* the holder, a child of ours; 0: it is another's */
 	struct queued *first, **last;
 };
 
@@ -56,6 +64,30 @@ struct box_client *client_new(int sock, struct err *e)
 		return NULL;
 	}
 	return c;
+}
+
+void client_launched(struct box_client *c, pid_t holder)
+{
+	c->holder = holder;
+}
+
+bool box_client_killed(struct box_client *c, struct err *e)
+{
+	own_fd int fd = c->holder > 0 ? (int)syscall(SYS_pidfd_open, c->holder, 0) : -1;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int status = 0;
+
+	/* its descriptors are closed a little before it has ended; or it has only let us go */
+	if (fd < 0 || poll(&p, 1, DEATH_WAIT_MS) <= 0 || waitpid(c->holder, &status, 0) < 0 ||
+	    !WIFSIGNALED(status))
+		return false;
+	c->holder = 0;
+	err_set(e, EIO, "the container's zl process was killed (SIG%s)%s",
+		signal_name(WTERMSIG(status)),
+		WTERMSIG(status) == SIGSYS
+			? ": it made a system call that it is not allowed; the kernel's log has it"
+			: "");
+	return true;
 }
 
 /* Its socket is gone, it is not: it makes the socket anew when told to. */
@@ -230,37 +262,51 @@ static int ask(struct box_client *c, const struct ctl_msg *m, const int *fds, si
 	return 0;
 }
 
-/* The descriptors of io in the order of CTL_*. */
-static size_t lend(const struct box_stdio *io, struct ctl_msg *m, int *fds)
-{
-	size_t n = 0;
+/* What is lent with a request; `mine` are those made for it (or -1). */
+struct loan {
+	int fds[FD_PASS_MAX], mine[FD_PASS_MAX];
+	size_t n;
+};
 
+static void lend_one(struct loan *l, int fd, bool sink, struct ctl_msg *m, uint8_t bit)
+{
+	if (fd < 0)
+		return;
+	m->streams |= bit;
+	l->mine[l->n] = io_own_description(fd, sink);
+	l->fds[l->n] = l->mine[l->n] >= 0 ? l->mine[l->n] : fd;
+	l->n++;
+}
+
+/* The descriptors of io in the order of CTL_*. */
+static void lend(const struct box_stdio *io, struct ctl_msg *m, struct loan *l)
+{
 	if (io == NULL)
-		return 0;
+		return;
 	m->rows = io->rows;
 	m->cols = io->cols;
-	if (io->in >= 0) {
-		m->streams |= CTL_IN;
-		fds[n++] = io->in;
-	}
-	if (io->out >= 0) {
-		m->streams |= CTL_OUT;
-		fds[n++] = io->out;
-	}
-	if (io->err >= 0) {
-		m->streams |= CTL_ERR;
-		fds[n++] = io->err;
-	}
-	return n;
+	lend_one(l, io->in, false, m, CTL_IN);
+	lend_one(l, io->out, true, m, CTL_OUT);
+	lend_one(l, io->err, true, m, CTL_ERR);
+}
+
+static int ask_lending(struct box_client *c, const struct ctl_msg *m, struct loan *l,
+		       uint32_t *task, struct err *e)
+{
+	int rc = ask(c, m, l->fds, l->n, task, e);
+
+	for (size_t i = 0; i < l->n; i++)
+		own_fd_(&l->mine[i]);
+	return rc;
 }
 
 int box_client_attach(struct box_client *c, const struct box_stdio *io, struct err *e)
 {
 	struct ctl_msg m = { .type = CTL_ATTACH };
-	int fds[3];
-	size_t n = lend(io, &m, fds);
+	struct loan l = { .n = 0 };
 
-	return ask(c, &m, fds, n, NULL, e);
+	lend(io, &m, &l);
+	return ask_lending(c, &m, &l, NULL, e);
 }
 
 int box_client_signal(struct box_client *c, uint32_t task, int sig, struct err *e)
@@ -305,12 +351,11 @@ int box_client_exec(struct box_client *c, const struct box_exec *x, const struct
 		    uint32_t *task, struct err *e)
 {
 	struct ctl_msg m = { .type = CTL_EXEC };
-	int fds[4];
-	size_t n = lend(io, &m, fds + 1);
-	own_fd int command = ctl_exec_write(x, e);
+	struct loan l = { .n = 1, .fds = { ctl_exec_write(x, e) } };
 
-	if (command < 0)
-		return command;
-	fds[0] = command;
-	return ask(c, &m, fds, n + 1, task, e);
+	if (l.fds[0] < 0)
+		return l.fds[0];
+	l.mine[0] = l.fds[0];
+	lend(io, &m, &l);
+	return ask_lending(c, &m, &l, task, e);
 }

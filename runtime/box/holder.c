@@ -399,6 +399,7 @@ void holder_run(struct holder_start *s)
 {
 	int said = become_holder(s);
 	struct err e = ERR_INIT;
+	int rc = confine_holder(&e);
 	struct holder h = {
 		.dirs = s->dirs,
 		.spec = &s->box->spec,
@@ -417,7 +418,9 @@ void holder_run(struct holder_start *s)
 	h.agent = agent_new(h.loop, &task_agent_ops, &h);
 	h.ctl = ctl_new(h.loop, &request_ops, &h);
 	h.starter = ctl_add(h.ctl, s->sock, &e);
-	if (start(&h, s, said, &e) < 0) {
+	if (rc == 0)
+		rc = start(&h, s, said, &e);
+	if (rc < 0) {
 		if (h.main == NULL)
 			h.main = task_new(&h, WIRE_TASK_MAIN, false, false);
 		holder_end(&h, TASK_FAILED, BOX_CODE_FAILED, e.msg);

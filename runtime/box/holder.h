@@ -2,6 +2,7 @@
 #ifndef ZL_BOX_HOLDER_H
 #define ZL_BOX_HOLDER_H
 
+#include "runtime/base/confine.h"
 #include "runtime/base/loop.h"
 #include "runtime/box/agent.h"
 #include "runtime/box/box.h"
@@ -28,6 +29,7 @@
  *
  *	holder.c	the process and its phases
  *	vm.c		file servers, devices, machine
+ *	confine.c	what its threads may do once the guest runs
  *	boot.c		spec -> BOOT message
  *	task.c		tasks, their streams, what the agent says about them
  *	request.c	what clients ask for
@@ -86,6 +88,9 @@ struct holder {
 	struct logfile *log;
 	struct agent *agent;
 	struct vm vm;
+	struct {
+		struct confine loop, root_fs, host_fs;
+	} confine;	    /* as long as the process */
 	struct task *tasks; /* task 1 is the last */
 	struct task *main;
 	uint32_t next_task;
@@ -126,6 +131,20 @@ void holder_started(struct holder *h);
 /* --- vm.c */
 int vm_start(struct holder *h, struct err *e);
 void vm_free(struct holder *h);
+
+/* --- confine.c */
+
+/* The system calls of the loop's thread. */
+extern const struct confine_list holder_loop_calls;
+/* First of all, for the whole process. */
+int confine_holder(struct err *e);
+/* What a file server's thread is confined to. NULL: e says why. */
+const struct confine *confine_root_fs(struct holder *h, struct err *e);
+const struct confine *confine_host_fs(struct holder *h, struct err *e);
+/* The calling thread, when the machine is there and the guest does not run yet. */
+int confine_loop(struct holder *h, struct err *e);
+/* Forgets the environment, which may hold the user's secrets. */
+void confine_environment(void);
 
 /* --- boot.c */
 

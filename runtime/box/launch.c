@@ -69,6 +69,8 @@ struct box_client *box_launch(const struct box_dirs *d, struct box *b, const str
 	}
 	log_step("holder forked: pid %d", pid);
 	c = client_new(pair[0], e);
+	if (c)
+		client_launched(c, pid);
 out:
 	bundle_free(&bundle);
 	return c;
@@ -89,7 +91,9 @@ int box_start(const struct box_dirs *d, struct box *b, const struct box_stdio *i
 	rc = box_client_next(c, &ev, e);
 	if (rc == 0 && ev.kind != BOX_EV_STARTED) {
 		*exit_code = ev.code;
-		rc = err_set(e, EIO, "%s", ev.message);
+		rc = -EIO;
+		if (ev.kind != BOX_EV_GONE || !box_client_killed(c, e))
+			err_set(e, EIO, "%s", ev.message);
 	}
 	if (rc == 0 && conn) {
 		*conn = c;

@@ -115,31 +115,28 @@ void io_stream_log(struct io_stream *s, struct logfile *log, enum log_stream str
 	s->log_stream = stream;
 }
 
-/*
- * An open file description of our own, so that O_NONBLOCK is nobody else's
- * business. Takes *fd over.
- */
-static enum io_kind own_description(int *fd, int mode)
+static enum io_kind kind_of(int fd)
 {
-	char path[64];
 	struct stat st;
-	int mine;
 
-	if (fstat(*fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return IO_CAREFUL;
 	if (S_ISSOCK(st.st_mode))
 		return IO_SOCKET;
 	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
 		return IO_FREE; /* the offset is to be shared */
-	if (fcntl(*fd, F_GETFL) & O_NONBLOCK)
-		return IO_FREE; /* its owner wants it so */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
-	mine = open(path, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (mine < 0)
-		return IO_CAREFUL;
-	close(*fd);
-	*fd = mine;
-	return IO_FREE;
+	/* else its owner wants it so, or it was made so for us */
+	return fcntl(fd, F_GETFL) & O_NONBLOCK ? IO_FREE : IO_CAREFUL;
+}
+
+int io_own_description(int fd, bool sink)
+{
+	char path[64];
+
+	if (kind_of(fd) != IO_CAREFUL)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, (sink ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 /* --- output */
@@ -366,9 +363,15 @@ static void source_ready(void *arg, uint32_t events)
 static struct io_end *end_new(struct io_stream *s, int fd, const void *owner, bool sink)
 {
 	struct io_end *x = xcalloc(1, sizeof(*x));
-	enum io_kind kind = own_description(&fd, sink ? O_WRONLY : O_RDONLY);
+	int mine = io_own_description(fd, sink);
 
-	*x = (struct io_end){ .stream = s, .owner = owner, .fd = fd, .kind = kind, .ready = true };
+	if (mine >= 0) {
+		close(fd);
+		fd = mine;
+	}
+	*x = (struct io_end){
+		.stream = s, .owner = owner, .fd = fd, .kind = kind_of(fd), .ready = true
+	};
 	/* regular files cannot be watched, nor need they be */
 	x->watch = loop_add(s->loop, fd, EPOLLET | (sink ? EPOLLOUT : EPOLLIN | EPOLLRDHUP),
 			    sink ? sink_ready : source_ready, x, NULL);

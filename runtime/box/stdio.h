@@ -28,6 +28,14 @@
 struct vsock_conn;
 struct io_stream;
 
+/*
+ * An open file description of one's own of a client's descriptor that may
+ * block (a terminal, a pipe), so that O_NONBLOCK is nobody else's business. -1
+ * where none is needed or to be had: the descriptor is to be used as it is. A
+ * confined holder may not open terminals: the client does it before it lends.
+ */
+int io_own_description(int fd, bool sink);
+
 struct io_stream_ops {
 	/* Something ended: the end of file was reached, or all is written. */
 	void (*changed)(void *arg, struct io_stream *s);

@@ -86,6 +86,7 @@ static int make_devices(struct holder *h, struct virtio_device **devices, unsign
 {
 	own_fd int log = openat(h->dirfd, BOX_CONSOLE_FILE,
 				O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	const struct confine *confine;
 	struct vm *vm = &h->vm;
 
 	if (log < 0)
@@ -93,17 +94,19 @@ static int make_devices(struct holder *h, struct virtio_device **devices, unsign
 	/* the first, so that the kernel can be heard early */
 	devices[(*n)++] = vm->console = virtio_console_new(h->loop, steal_fd(&log));
 	vm->root_fs = serve_root(h, e);
-	if (vm->root_fs == NULL)
+	confine = vm->root_fs ? confine_root_fs(h, e) : NULL;
+	if (confine == NULL)
 		return -EIO;
-	vm->root_dev = virtio_fs_new(h->loop, WIRE_FS_ROOT, vm->root_fs, e);
+	vm->root_dev = virtio_fs_new(h->loop, WIRE_FS_ROOT, vm->root_fs, confine, e);
 	if (vm->root_dev == NULL)
 		return -EIO;
 	devices[(*n)++] = vm->root_dev;
 	if (has_binds(h->spec)) {
 		vm->host_fs = serve_binds(h->spec, e);
-		if (vm->host_fs == NULL)
+		confine = vm->host_fs ? confine_host_fs(h, e) : NULL;
+		if (confine == NULL)
 			return -EIO;
-		vm->host_dev = virtio_fs_new(h->loop, WIRE_FS_HOST, vm->host_fs, e);
+		vm->host_dev = virtio_fs_new(h->loop, WIRE_FS_HOST, vm->host_fs, confine, e);
 		if (vm->host_dev == NULL)
 			return -EIO;
 		devices[(*n)++] = vm->host_dev;
@@ -223,13 +226,18 @@ int vm_start(struct holder *h, struct err *e)
 		.initrd = h->bundle->initrd,
 		.console = console,
 		.devices = devices,
+		.held = true,
 	};
 	int rc = make_devices(h, devices, &spec.ndevices, e);
 
 	if (rc < 0)
 		return e && e->code ? -e->code : rc;
 	h->vm.machine = machine_start(h->loop, &spec, vm_ended, h, e);
-	return h->vm.machine ? 0 : -EIO;
+	if (h->vm.machine == NULL)
+		return -EIO;
+	confine_environment();
+	rc = confine_loop(h, e);
+	return rc < 0 ? rc : machine_resume(h->vm.machine, e);
 }
 
 void vm_free(struct holder *h)

@@ -365,7 +365,10 @@ int op_syncfs(struct call *c)
 		const struct share *s = &f->share[i];
 
 		fd[i] = s->is_union ? s->upper_fd : s->read_only ? -1 : s->bind_fd;
-		if (fd[i] >= 0)
+		if (fd[i] >= 0 && s->only)
+			fd[i] = openat(fd[i], s->only,
+				       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		else if (fd[i] >= 0)
 			fd[i] = openat(fd[i], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	fuse_unlock(f);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/base/confine.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/own.h"
 #include "runtime/vhost/qemu.h"
@@ -53,7 +54,7 @@ static void child(const struct strv *argv, const int *keep, unsigned nkeep, int 
 		return;
 	if (null > 2)
 		close(null);
-	if (setrlimit(RLIMIT_FSIZE, &files) < 0)
+	if (setrlimit(RLIMIT_FSIZE, &files) < 0 || confine_no_capabilities() < 0)
 		return;
 	execv(argv->v[0], argv->v);
 }

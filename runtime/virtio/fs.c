@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "runtime/base/confine.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 #include "runtime/fuse/fuse.h"
@@ -19,20 +20,22 @@
 /*
  * Theory of operation.
  *
- * One thread serves both queues; it runs while at least one is started.
- * Starting or stopping a queue stops the thread, changes the set and starts
- * it anew: queues come and go a handful of times in a VM's life, and this
- * way they need no lock. The thread sleeps in an epoll set of its own with
- * the kick descriptors (edge-triggered, never read) and `stop`. A guest that
- * never lets it sleep must not keep it from stopping: `stopping` is looked at
- * between turns, what is left is served when the thread starts anew.
+ * One thread serves both queues. It is made with the device, confines itself
+ * (that is why it is not made later, when the loop's thread may do less than
+ * it), and is parked until a queue is started. Starting or stopping a queue
+ * parks the thread, changes the set and lets it go on: queues come and go a
+ * handful of times in a VM's life, and this way they need no lock. The thread
+ * sleeps in an epoll set of its own with the kick descriptors (edge-triggered,
+ * never read) and `stop`. A guest that never lets it sleep must not keep it
+ * from parking: `stopping` is looked at between turns, what is left is served
+ * when it goes on.
  *
  * A reply is announced as soon as it is there: the guest waits for it. While
  * the guest is busy collecting replies it asks for no interrupt, and none is
  * sent.
  *
- * A broken ring ends the thread; `failed` wakes the loop, which tells the
- * transport.
+ * After a broken ring it parks by itself; `failed` wakes the loop, which tells
+ * the transport.
  */
 
 #define FS_QUEUES     2U
@@ -48,13 +51,26 @@ struct fs_config {
 	uint32_t num_request_queues;
 } __attribute__((packed));
 
+/* What the thread is to do. */
+enum fs_order {
+	FS_PARK,
+	FS_SERVE,
+	FS_RESET, /* the engine: it opens files, which the loop's thread may not */
+	FS_END,
+};
+
 struct fs_dev {
 	struct virtio_device d;
 	struct fuse *fuse;
+	const struct confine *confine;
 	struct fs_config config;
 	struct virtq *q[FS_QUEUES];
 	pthread_t thread;
-	bool running;
+	bool made;
+	pthread_mutex_t lock; /* of the next two */
+	pthread_cond_t changed;
+	enum fs_order order;
+	bool parked;
 	atomic_bool stopping;
 	int epfd, stop, failed;
 	struct loop_watch *failed_watch;
@@ -119,9 +135,9 @@ static int serve_all(struct fs_dev *f)
 	return 0;
 }
 
-static void *fs_thread(void *arg)
+/* Until it is told to stop, or the guest breaks the rules. */
+static void serve(struct fs_dev *f)
 {
-	struct fs_dev *f = arg;
 	struct epoll_event ev[FS_QUEUES + 1];
 	uint64_t count;
 
@@ -130,42 +146,93 @@ static void *fs_thread(void *arg)
 
 		if (serve_all(f) < 0) {
 			fd_set_event(f->failed);
-			return NULL;
+			return;
 		}
 		n = epoll_wait(f->epfd, ev, FS_QUEUES + 1, -1);
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.fd != f->stop)
 				continue;
 			if (read(f->stop, &count, sizeof(count)) > 0)
-				return NULL;
+				return;
 		}
 	}
 }
 
-static void thread_stop(struct fs_dev *f)
+static enum fs_order wait_for_order(struct fs_dev *f)
+{
+	enum fs_order order;
+
+	pthread_mutex_lock(&f->lock);
+	f->parked = true;
+	pthread_cond_broadcast(&f->changed);
+	while (f->order == FS_PARK)
+		pthread_cond_wait(&f->changed, &f->lock);
+	f->parked = false;
+	order = f->order;
+	f->order = FS_PARK; /* what is next, should it stop by itself */
+	pthread_mutex_unlock(&f->lock);
+	return order;
+}
+
+static void *fs_thread(void *arg)
+{
+	struct fs_dev *f = arg;
+	enum fs_order order;
+
+	if (f->confine)
+		confine_thread_or_die(f->confine);
+	while ((order = wait_for_order(f)) != FS_END) {
+		if (order == FS_RESET)
+			fuse_reset(f->fuse);
+		else
+			serve(f);
+	}
+	return NULL;
+}
+
+static void thread_order(struct fs_dev *f, enum fs_order order)
+{
+	pthread_mutex_lock(&f->lock);
+	f->order = order;
+	f->parked = false;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static void wait_parked(struct fs_dev *f)
+{
+	pthread_mutex_lock(&f->lock);
+	while (!f->parked)
+		pthread_cond_wait(&f->changed, &f->lock);
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* Returns when it touches no queue any more. */
+static void thread_park(struct fs_dev *f)
 {
 	uint64_t count;
 
-	if (!f->running)
-		return;
 	atomic_store(&f->stopping, true);
 	fd_set_event(f->stop);
-	pthread_join(f->thread, NULL);
-	/* It may have ended by itself and not have seen the event. */
+	wait_parked(f);
+	/* it may have parked by itself and not have seen the event */
 	if (read(f->stop, &count, sizeof(count)) < 0)
 		assert(errno == EAGAIN);
 	atomic_store(&f->stopping, false);
-	f->running = false;
 }
 
-static int thread_start(struct fs_dev *f, struct err *e)
+static void thread_go_on(struct fs_dev *f)
+{
+	if (f->q[0] || f->q[1])
+		thread_order(f, FS_SERVE);
+}
+
+static int thread_make(struct fs_dev *f, struct err *e)
 {
 	pthread_attr_t attr;
 	sigset_t all, old;
 	int rc;
 
-	if (f->q[0] == NULL && f->q[1] == NULL)
-		return 0;
 	sigfillset(&all);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, FS_STACK_SIZE);
@@ -175,7 +242,7 @@ static int thread_start(struct fs_dev *f, struct err *e)
 	pthread_attr_destroy(&attr);
 	if (rc)
 		return err_set(e, rc, "thread for virtiofs: %s", strerror(rc));
-	f->running = true;
+	f->made = true;
 	return 0;
 }
 
@@ -183,20 +250,14 @@ static int queue_start(struct virtio_device *d, unsigned index, struct virtq *q,
 {
 	struct fs_dev *f = (struct fs_dev *)d;
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.fd = q->kick_fd };
-	int rc;
+	int rc = 0;
 
-	thread_stop(f);
-	if (epoll_ctl(f->epfd, EPOLL_CTL_ADD, q->kick_fd, &ev) < 0) {
+	thread_park(f);
+	if (epoll_ctl(f->epfd, EPOLL_CTL_ADD, q->kick_fd, &ev) < 0)
 		rc = err_sys(e, "epoll_ctl");
-		thread_start(f, NULL);
-		return rc;
-	}
-	f->q[index] = q;
-	rc = thread_start(f, e);
-	if (rc < 0) {
-		epoll_ctl(f->epfd, EPOLL_CTL_DEL, q->kick_fd, NULL);
-		f->q[index] = NULL;
-	}
+	else
+		f->q[index] = q;
+	thread_go_on(f);
 	return rc;
 }
 
@@ -206,10 +267,10 @@ static void queue_stop(struct virtio_device *d, unsigned index)
 
 	if (f->q[index] == NULL)
 		return;
-	thread_stop(f);
+	thread_park(f);
 	epoll_ctl(f->epfd, EPOLL_CTL_DEL, f->q[index]->kick_fd, NULL);
 	f->q[index] = NULL;
-	thread_start(f, NULL);
+	thread_go_on(f);
 }
 
 /* On the loop: the thread gave up. */
@@ -221,7 +282,7 @@ static void thread_failed(void *arg, uint32_t events)
 	(void)events;
 	if (read(f->failed, &count, sizeof(count)) < 0)
 		return;
-	thread_stop(f);
+	thread_park(f);
 	if (f->d.broken)
 		f->d.broken(&f->d, "malformed request");
 }
@@ -242,7 +303,9 @@ static void reset(struct virtio_device *d)
 {
 	struct fs_dev *f = (struct fs_dev *)d;
 
-	fuse_reset(f->fuse);
+	thread_park(f);
+	thread_order(f, FS_RESET);
+	wait_parked(f);
 }
 
 static const struct virtio_device_ops fs_ops = {
@@ -269,10 +332,11 @@ static int fs_init(struct fs_dev *f, struct err *e)
 	    epoll_ctl(f->epfd, EPOLL_CTL_ADD, f->stop, &ev) < 0)
 		return err_sys(e, "virtiofs device");
 	f->failed_watch = loop_add(f->d.loop, f->failed, EPOLLIN, thread_failed, f, e);
-	return f->failed_watch ? 0 : -e->code;
+	return f->failed_watch ? thread_make(f, e) : -e->code;
 }
 
-struct virtio_device *virtio_fs_new(struct loop *l, const char *tag, struct fuse *fs, struct err *e)
+struct virtio_device *virtio_fs_new(struct loop *l, const char *tag, struct fuse *fs,
+				    const struct confine *c, struct err *e)
 {
 	struct fs_dev *f;
 
@@ -281,6 +345,9 @@ struct virtio_device *virtio_fs_new(struct loop *l, const char *tag, struct fuse
 	f->d.ops = &fs_ops;
 	f->d.loop = l;
 	f->fuse = fs;
+	f->confine = c;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->changed, NULL);
 	f->epfd = f->stop = f->failed = -1;
 	memcpy(f->config.tag, tag, strlen(tag));
 	f->config.num_request_queues = 1;
@@ -297,10 +364,16 @@ void virtio_fs_free(struct virtio_device *d)
 
 	if (f == NULL)
 		return;
-	thread_stop(f);
+	if (f->made) {
+		thread_park(f);
+		thread_order(f, FS_END);
+		pthread_join(f->thread, NULL);
+	}
 	loop_del(f->failed_watch);
 	own_fd_(&f->epfd);
 	own_fd_(&f->stop);
 	own_fd_(&f->failed);
+	pthread_mutex_destroy(&f->lock);
+	pthread_cond_destroy(&f->changed);
 	free(f);
 }

@@ -4,6 +4,7 @@
 
 #include "runtime/virtio/device.h"
 
+struct confine;
 struct fuse;
 
 /* Bytes of a tag, without NUL (virtio 1.2, 5.11.4). */
@@ -12,10 +13,13 @@ struct fuse;
 /*
  * Serves `fs` (borrowed, must outlive the device) in a thread of the
  * device's own: a slow disk must not stall stdio. Queue 0 is hiprio, queue 1
- * carries requests.
+ * carries requests. The thread is confined to `c` from its start on (NULL: it
+ * is not; borrowed, must outlive the device), virtio_fs_calls among it.
  */
 struct virtio_device *virtio_fs_new(struct loop *l, const char *tag, struct fuse *fs,
-				    struct err *e);
+				    const struct confine *c, struct err *e);
+/* The system calls of such a thread. */
+extern const struct confine_list virtio_fs_calls;
 /* After its queues were stopped. */
 void virtio_fs_free(struct virtio_device *d);
 

@@ -252,6 +252,8 @@ static void kvm_free(struct machine *m)
 	loop_del(v->call_watch);
 	if (v->call_fd >= 0)
 		close(v->call_fd);
+	if (v->confine.rules >= 0)
+		close(v->confine.rules);
 	if (v->vm_fd >= 0)
 		close(v->vm_fd);
 	if (v->kvm_fd >= 0)
@@ -282,6 +284,10 @@ static struct machine *kvm_start(struct loop *l, const struct machine_spec *spec
 	v->m.ops = &machine_kvm;
 	v->loop = l;
 	v->loop_thread = pthread_self();
+	v->pause = spec->held;
+	v->confine = (struct confine){ .name = "vcpu",
+				       .lists = { &vcpu_calls },
+				       .rules = confine_rules_new() }; /* no file at all */
 	v->ended = ended;
 	v->ended_arg = arg;
 	v->kvm_fd = v->vm_fd = v->serial.fd = v->call_fd = -1;

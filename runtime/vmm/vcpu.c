@@ -24,6 +24,32 @@
 #define KBD_PORT  0x64
 #define KBD_RESET 0xfe
 
+/* The system calls of a vcpu's thread. */
+static const struct confine_call calls[] = {
+	CONFINE_IF(ioctl, 1, KVM_RUN),
+	CONFINE_IF(ioctl, 1, KVM_KVMCLOCK_CTRL),
+	/* the registers are logged when the hypervisor fails */
+	CONFINE_RARE_IF(ioctl, 1, KVM_GET_REGS, "KVM failed"),
+	CONFINE_RARE_IF(ioctl, 1, KVM_GET_SREGS, "KVM failed"),
+	CONFINE_CALL(rt_sigreturn),
+	CONFINE_CALL(futex),
+	CONFINE_RARE(clock_gettime, "where the clock cannot be read without a call"),
+	CONFINE_CALL(write), /* interrupts, the console, calls for the loop's thread */
+	{ SYS_mmap, CONFINE_WITHOUT, 2, PROT_EXEC, "mmap", "KVM failed" },
+	{ SYS_mprotect, CONFINE_WITHOUT, 2, PROT_EXEC, "mprotect", "KVM failed" },
+	CONFINE_RARE(munmap, "KVM failed"),
+	CONFINE_RARE(brk, "KVM failed"),
+	CONFINE_CALL(madvise),
+	CONFINE_CALL(rt_sigprocmask),
+	CONFINE_CALL(exit),
+	/* abort() */
+	CONFINE_RARE(getpid, "abort()"),
+	CONFINE_RARE(gettid, "abort()"),
+	{ SYS_tgkill, CONFINE_SELF, 0, 0, "tgkill itself", "abort()" },
+};
+
+const struct confine_list vcpu_calls = { calls, sizeof(calls) / sizeof(calls[0]) };
+
 static void on_signal(int sig)
 {
 	(void)sig;
@@ -186,6 +212,7 @@ static void *vcpu_main(void *arg)
 {
 	struct vcpu *c = arg;
 
+	confine_thread_or_die(&c->vmm->confine);
 	while (may_run(c)) {
 		if (ioctl(c->fd, KVM_RUN, 0) < 0) {
 			if (errno == EINTR || errno == EAGAIN)

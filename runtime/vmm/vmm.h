@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runtime/base/confine.h"
 #include "runtime/base/err.h"
 #include "runtime/base/loop.h"
 #include "runtime/machine.h"
@@ -110,6 +111,7 @@ struct vmm {
 	struct machine m;
 	struct loop *loop;
 	pthread_t loop_thread;
+	struct confine confine; /* of vcpu threads */
 	machine_end_fn *ended;
 	void *ended_arg;
 
@@ -156,6 +158,7 @@ bool vmm_call(struct vmm *v, void (*fn)(void *arg), void *arg);
 void vmm_set_end(struct vmm *v, enum vmm_end end, const char *text);
 
 /* vcpu.c */
+extern const struct confine_list vcpu_calls;
 int vcpu_init(struct vcpu *c, struct vmm *v, unsigned index, struct err *e);
 int vcpu_start(struct vcpu *c, struct err *e);
 /* Makes it leave KVM_RUN soon; any thread. */

@@ -65,7 +65,7 @@ static int setup(void **state)
 	l = loop_new(&e);
 	fuse = fuse_new(&share, 1, &e);
 	assert_non_null(fuse);
-	fs = virtio_fs_new(l, "host", fuse, &e);
+	fs = virtio_fs_new(l, "host", fuse, NULL, &e);
 	assert_non_null(fs);
 	fs->broken = on_broken;
 	assert_int_equal(fs->ops->queue_start(fs, 0, &hiprio->q, &e), 0);

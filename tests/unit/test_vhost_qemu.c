@@ -283,7 +283,7 @@ static bool has(const struct strv *v, const char *opt, const char *value)
 static void test_command(void **state)
 {
 	struct err e = ERR_INIT;
-	struct virtio_device *fs = virtio_fs_new(l, "a,b", NULL, &e);
+	struct virtio_device *fs = virtio_fs_new(l, "a,b", NULL, NULL, &e);
 	struct virtio_device *devices[] = { vsock, fs };
 	struct machine_spec spec = { .cpus = 2,
 				     .mem = 256ULL << 20,

@@ -1,0 +1,209 @@
+/* confine.c: what the holder's threads may do once the guest runs; see base/confine.h. */
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "runtime/base/confine.h"
+#include "runtime/base/own.h"
+#include "runtime/box/holder.h"
+#include "runtime/box/state.h"
+#include "runtime/virtio/fs.h"
+
+/*
+ * As root, the file servers give files to other users and work on those of
+ * others; that is all of root that is needed once the VM was started.
+ */
+#define KEEP                                                                                      \
+	(1ULL << CAP_CHOWN | 1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_FOWNER | 1ULL << CAP_FSETID | \
+	 1ULL << CAP_SETFCAP)
+
+static const struct confine_call loop_calls[] = {
+	/* the loop */
+	CONFINE_CALL(epoll_wait),
+	CONFINE_CALL(epoll_ctl),
+	CONFINE_CALL(futex),
+	CONFINE_RARE(clock_gettime, "where the clock cannot be read without a call"),
+	CONFINE_CALL(read),
+	CONFINE_CALL(write),
+	CONFINE_CALL(close),
+	CONFINE_CALL(getrandom),
+	/* clients, their streams */
+	CONFINE_CALL(accept4),
+	CONFINE_CALL(getsockopt),
+	CONFINE_CALL(geteuid),
+	CONFINE_CALL(recvmsg),
+	CONFINE_CALL(recvfrom),
+	CONFINE_CALL(sendmsg),
+	CONFINE_CALL(shutdown),
+	CONFINE_CALL(readv),
+	CONFINE_CALL(writev),
+	CONFINE_CALL(poll),
+	CONFINE_IF(fcntl, 1, F_GETFL),
+	CONFINE_IF(fcntl, 1, F_SETFL),
+	/* the container's folder: state, log, console */
+	CONFINE_CALL(openat),
+	CONFINE_CALL(newfstatat),
+	CONFINE_CALL(pread64),
+	CONFINE_CALL(lseek),
+	CONFINE_CALL(ftruncate),
+	CONFINE_CALL(renameat),
+	CONFINE_CALL(rename),
+	CONFINE_CALL(unlinkat),
+	CONFINE_CALL(unlink),
+	CONFINE_CALL(readlinkat),
+	CONFINE_CALL(getdents64),
+	CONFINE_CALL(fchmod),
+	CONFINE_CALL(fchmodat),
+	CONFINE_CALL(flock),
+	CONFINE_IF(fcntl, 1, F_SETFD),
+	/* a control socket that was lost */
+	CONFINE_IF(socket, 0, AF_UNIX),
+	CONFINE_CALL(bind),
+	CONFINE_CALL(listen),
+	CONFINE_CALL(mkdir),
+	CONFINE_CALL(umask),
+	/* memory */
+	CONFINE_NOT(mmap, 2, PROT_EXEC),
+	CONFINE_NOT(mprotect, 2, PROT_EXEC),
+	CONFINE_CALL(munmap),
+	CONFINE_CALL(mremap),
+	CONFINE_CALL(madvise),
+	CONFINE_CALL(brk),
+	/* the end */
+	CONFINE_CALL(rt_sigprocmask),
+	CONFINE_CALL(exit_group),
+	/* abort() */
+	CONFINE_RARE(getpid, "abort()"),
+	CONFINE_RARE(gettid, "abort()"),
+	{ SYS_tgkill, CONFINE_SELF, 0, 0, "tgkill itself", "abort()" },
+};
+
+/* More, where the VM is a child of ours. */
+static const struct confine_call child_calls[] = {
+	{ SYS_kill, CONFINE_CHILD, 0, 0, "kill the VM", NULL },
+	CONFINE_CALL(wait4),
+	CONFINE_CALL(waitid),
+	CONFINE_CALL(sendto),
+};
+
+const struct confine_list holder_loop_calls = { loop_calls,
+						sizeof(loop_calls) / sizeof(*loop_calls) };
+static const struct confine_list child_list = { child_calls,
+						sizeof(child_calls) / sizeof(*child_calls) };
+
+int confine_holder(struct err *e)
+{
+	confine_record_start();
+	return confine_process(KEEP, e);
+}
+
+static struct confine *of_thread(struct confine *c, const char *name)
+{
+	*c = (struct confine){ .name = name, .rules = confine_rules_new() };
+	return c;
+}
+
+/* The container's root: its layers, and what it wrote. */
+const struct confine *confine_root_fs(struct holder *h, struct err *e)
+{
+	struct confine *c = of_thread(&h->confine.root_fs, "fs root");
+	own_free char *upper = xasprintf("%s/containers/%s/" BOX_UPPER, h->dirs->root, h->spec->id);
+	own_free char *work = xasprintf("%s.work", upper);
+	int rc = 0;
+
+	c->lists[0] = &virtio_fs_calls;
+	for (size_t i = 0; i < h->spec->layers.n && rc == 0; i++)
+		rc = confine_rules_add(c->rules, h->spec->layers.v[i], CONFINE_READ, e);
+	if (rc == 0)
+		rc = confine_rules_add(c->rules, upper, CONFINE_ALL, e);
+	if (rc == 0)
+		rc = confine_rules_add(c->rules, work, CONFINE_ALL, e);
+	return rc < 0 ? NULL : c;
+}
+
+/* Folders and files of the host. */
+const struct confine *confine_host_fs(struct holder *h, struct err *e)
+{
+	struct confine *c = of_thread(&h->confine.host_fs, "fs host");
+
+	c->lists[0] = &virtio_fs_calls;
+	for (unsigned i = 0; i < h->spec->nmounts; i++) {
+		const struct box_mount *m = &h->spec->mounts[i];
+
+		if (m->kind == BOX_MOUNT_BIND &&
+		    confine_rules_add(c->rules, m->source,
+				      m->read_only ? CONFINE_READ : CONFINE_ALL, e) < 0)
+			return NULL;
+	}
+	return c;
+}
+
+/*
+ * A runtime folder does not outlive its login session: it and what it lies in
+ * may have to be made anew, which takes no more than making folders and
+ * sockets there.
+ */
+static int allow_socket(const struct holder *h, int rules, struct err *e)
+{
+	own_free char *above = xstrdup(h->dirs->runtime);
+	int rc = confine_rules_add(rules, h->dirs->runtime, CONFINE_SOCKETS | CONFINE_FILES, e);
+
+	for (int i = 0; i < 2 && rc == 0; i++) {
+		char *slash = strrchr(above, '/');
+
+		if (slash == NULL || slash == above)
+			break;
+		*slash = 0;
+		rc = confine_rules_add(rules, above, CONFINE_SOCKETS | CONFINE_NEW_FOLDERS, e);
+	}
+	return rc;
+}
+
+/* --rm: its folder is renamed and its name dropped, under locks. */
+static int allow_removal(const struct holder *h, int rules, struct err *e)
+{
+	own_free char *all = xasprintf("%s/containers", h->dirs->root);
+	own_free char *guard = xasprintf("%s/.lock", all);
+	own_free char *names = xasprintf("%s/names", h->dirs->root);
+	int rc = confine_rules_add(rules, all, CONFINE_FOLDERS, e);
+
+	if (rc == 0)
+		rc = confine_rules_add(rules, guard, CONFINE_READ | CONFINE_WRITE, e);
+	if (rc == 0)
+		rc = confine_rules_add(rules, names, CONFINE_READ | CONFINE_WRITE | CONFINE_FILES,
+				       e);
+	return rc;
+}
+
+/* The loop's thread: the last to be confined. */
+int confine_loop(struct holder *h, struct err *e)
+{
+	struct confine *c = of_thread(&h->confine.loop, "loop");
+	own_free char *own = box_path(h->dirs, h->spec->id);
+	int rc = confine_rules_add(c->rules, own, CONFINE_ALL, e);
+
+	c->lists[0] = &holder_loop_calls;
+	c->child = machine_pid(h->vm.machine);
+	if (c->child)
+		c->lists[1] = &child_list;
+	if (rc == 0)
+		rc = confine_rules_add(c->rules, "/etc/resolv.conf", CONFINE_READ, e);
+	if (rc == 0)
+		rc = allow_socket(h, c->rules, e);
+	if (rc == 0 && h->spec->auto_remove)
+		rc = allow_removal(h, c->rules, e);
+	return rc < 0 ? rc : confine_thread(c, e);
+}
+
+/* What the starting zl was called with may hold secrets. Ours alone stay, to tell whose we are. */
+void confine_environment(void)
+{
+	for (char **v = environ; v && *v; v++) {
+		if (strncmp(*v, "ZL_", 3) != 0)
+			explicit_bzero(*v, strlen(*v));
+	}
+	environ = NULL;
+}

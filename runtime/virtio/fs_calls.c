@@ -1,0 +1,80 @@
+/* fs_calls.c: the system calls of a file system's thread (virtio/fs.c, all of fuse/). */
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/mman.h>
+
+#include "runtime/base/confine.h"
+#include "runtime/virtio/fs.h"
+
+static const struct confine_call calls[] = {
+	/* the queues, the lock */
+	CONFINE_CALL(epoll_wait),
+	CONFINE_CALL(futex),
+	CONFINE_RARE(clock_gettime, "where the clock cannot be read without a call"),
+	/* finding and opening */
+	CONFINE_CALL(openat),
+	CONFINE_CALL(openat2),
+	CONFINE_CALL(close),
+	CONFINE_CALL(newfstatat),
+	CONFINE_CALL(statx),
+	CONFINE_CALL(readlinkat),
+	CONFINE_CALL(getdents64),
+	CONFINE_CALL(sysinfo), /* qsort asks how much memory there is */
+	CONFINE_CALL(fstatfs),
+	CONFINE_IF(fcntl, 1, F_DUPFD_CLOEXEC),
+	CONFINE_IF(fcntl, 1, F_GETFL),
+	CONFINE_IF(fcntl, 1, F_SETFD),
+	CONFINE_IF(fcntl, 1, F_SETFL),
+	/* content */
+	CONFINE_CALL(read),
+	CONFINE_CALL(write),
+	CONFINE_CALL(pread64),
+	CONFINE_CALL(pwrite64),
+	CONFINE_CALL(preadv),
+	CONFINE_CALL(pwritev),
+	CONFINE_CALL(lseek),
+	CONFINE_CALL(ftruncate),
+	CONFINE_CALL(fallocate),
+	CONFINE_CALL(copy_file_range),
+	CONFINE_IF(ioctl, 1, FICLONE),
+	CONFINE_CALL(fsync),
+	CONFINE_CALL(fdatasync),
+	CONFINE_CALL(syncfs),
+	/* names */
+	CONFINE_CALL(mkdirat),
+	CONFINE_CALL(mknodat),
+	CONFINE_CALL(symlinkat),
+	CONFINE_CALL(linkat),
+	CONFINE_CALL(unlinkat),
+	CONFINE_CALL(renameat),
+	CONFINE_CALL(renameat2),
+	/* attributes */
+	CONFINE_CALL(chmod),
+	CONFINE_CALL(fchmod),
+	CONFINE_CALL(fchownat),
+	CONFINE_CALL(utimensat),
+	CONFINE_CALL(getxattr),
+	CONFINE_CALL(setxattr),
+	CONFINE_CALL(listxattr),
+	CONFINE_CALL(removexattr),
+	CONFINE_CALL(fgetxattr),
+	CONFINE_CALL(fsetxattr),
+	CONFINE_CALL(flistxattr),
+	CONFINE_CALL(fremovexattr),
+	/* memory */
+	CONFINE_NOT(mmap, 2, PROT_EXEC),
+	CONFINE_NOT(mprotect, 2, PROT_EXEC),
+	CONFINE_CALL(munmap),
+	CONFINE_CALL(mremap),
+	CONFINE_CALL(madvise),
+	CONFINE_CALL(brk),
+	/* the end */
+	CONFINE_CALL(rt_sigprocmask),
+	CONFINE_CALL(exit),
+	/* abort() */
+	CONFINE_RARE(getpid, "abort()"),
+	CONFINE_RARE(gettid, "abort()"),
+	{ SYS_tgkill, CONFINE_SELF, 0, 0, "tgkill itself", "abort()" },
+};
+
+const struct confine_list virtio_fs_calls = { calls, sizeof(calls) / sizeof(calls[0]) };
