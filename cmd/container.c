@@ -162,11 +162,16 @@ static int context_fill(struct context *c, const struct run_flags *f, struct pla
 			struct err *e)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
 
 	c->cwd = getcwd(NULL, 0);
 	c->home = home_folder();
-	in->host =
-		(struct plan_host){ c->cwd ? c->cwd : "/", c->home, cpus > 0 ? (unsigned)cpus : 1 };
+	in->host = (struct plan_host){
+		.cwd = c->cwd ? c->cwd : "/",
+		.home = c->home,
+		.cpus = cpus > 0 ? (unsigned)cpus : 1,
+		.memory = (uint64_t)pages * (uint64_t)page,
+	};
 	in->env = &c->env;
 	return flags_env(&f->env_file, &f->env, &c->env, e);
 }

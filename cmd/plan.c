@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cmd/human.h"
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
 
@@ -170,14 +171,35 @@ static int plan_cpus(struct box_spec *s, const char *text, unsigned cpus, struct
 	return 0;
 }
 
+/*
+ * docker takes more than the host has: there, memory is only counted. Here it
+ * would be a promise to a machine that cannot be kept.
+ */
+static int plan_memory(struct box_spec *s, uint64_t want, uint64_t host, struct err *e)
+{
+	char most[32];
+
+	if (want && want < MEMORY_MIN)
+		return err_set(e, EINVAL, "minimum memory limit allowed is 6MB");
+	if (want > host) {
+		human_size_binary(host, most, sizeof(most));
+		return err_set(e, EINVAL,
+			       "range of memory is from 6MB to %s, as there is no more available",
+			       most);
+	}
+	s->memory = want;
+	return 0;
+}
+
 static int plan_limits(struct box_spec *s, const struct plan_input *in, struct err *e)
 {
 	const struct run_flags *f = in->flags;
 
-	s->memory = f->memory;
+	int rc = plan_memory(s, f->memory, in->host.memory, e);
+
 	if (f->shm_size)
 		s->shm_size = f->shm_size;
-	return plan_cpus(s, f->cpus, in->host.cpus, e);
+	return rc < 0 ? rc : plan_cpus(s, f->cpus, in->host.cpus, e);
 }
 
 /* -a, -d and -i come out as the streams that are followed. */
@@ -284,8 +306,6 @@ static int plan_flags(const struct run_flags *f, struct err *e)
 	if (f->detach && f->attach.n)
 		return err_set(e, EINVAL,
 			       "conflicting options: cannot specify both --attach and --detach");
-	if (f->memory && f->memory < MEMORY_MIN)
-		return err_set(e, EINVAL, "minimum memory limit allowed is 6MB");
 	if (f->machine && strcmp(f->machine, "kvm") != 0 && strcmp(f->machine, "qemu") != 0)
 		return err_set(
 			e, EINVAL,

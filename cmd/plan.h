@@ -15,6 +15,7 @@ struct plan_host {
 	const char *cwd;  /* for relative bind sources */
 	const char *home; /* for ~; NULL: unknown */
 	unsigned cpus;	  /* how many there are */
+	uint64_t memory;  /* bytes */
 };
 
 struct plan_input {

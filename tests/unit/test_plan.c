@@ -30,7 +30,7 @@ static int plan(const char *config, const char *line)
 				 .command = &command,
 				 .image_name = "img",
 				 .image = &image,
-				 .host = { "/here", "/home/me", 4 } };
+				 .host = { "/here", "/home/me", 4, 4ULL << 30 } };
 	int rc;
 
 	box_spec_free(&spec);
@@ -198,6 +198,10 @@ static void test_switches(void **state)
 	assert_int_equal(spec.nano_cpus, 1500000000);
 	assert_int_equal(spec.shm_size, 1 << 30);
 	assert_string_equal(spec.machine, "qemu");
+	assert_int_equal(plan(SH, "-m~4g~--cpus~4~img"), 0);
+	assert_int_equal(plan(SH, "-m~6m~--cpus~0.01~img"), 0);
+	assert_int_equal(plan(SH, "-m~0~img"), 0);
+	assert_int_equal(spec.memory, 0);
 	assert_int_equal(plan(SH, "--cpus~0~img"), 0);
 	assert_int_equal(spec.nano_cpus, 0);
 	done();
@@ -251,7 +255,8 @@ static void test_mounts(void **state)
 
 static void test_home_mount(void **state)
 {
-	const struct plan_host host = { "/here", "/home/me", 1 }, homeless = { "/here", NULL, 1 };
+	const struct plan_host host = { "/here", "/home/me", 1, 0 },
+			       homeless = { "/here", NULL, 1, 0 };
 
 	(void)state;
 	box_spec_free(&spec);
@@ -297,6 +302,22 @@ static void test_refusals(void **state)
 		{ "-d~-a~stdin~img",
 		  "conflicting options: cannot specify both --attach and --detach" },
 		{ "-m~5m~img", "minimum memory limit allowed is 6MB" },
+		{ "-m~6291455~img", "minimum memory limit allowed is 6MB" },
+		{ "-m~1~img", "minimum memory limit allowed is 6MB" },
+		{ "-m~4097m~img",
+		  "range of memory is from 6MB to 4GiB, as there is no more available" },
+		{ "-m~8191p~img", "range of memory is from 6MB to 4GiB" },
+		{ "-m~17179869184p~img",
+		  "invalid argument \"17179869184p\" for \"-m, --memory\" flag" },
+		{ "-m~lots~img", "invalid argument \"lots\" for \"-m, --memory\" flag" },
+		{ "-m~~img", "invalid argument \"\" for \"-m, --memory\" flag" },
+		{ "-m~nan~img", "invalid argument \"nan\" for \"-m, --memory\" flag" },
+		{ "-m=-1~img", "invalid argument \"-1\" for \"-m, --memory\" flag" },
+		{ "--cpus=-1~img", "invalid argument \"-1\" for \"--cpus\" flag" },
+		{ "--cpus~nan~img", "invalid argument \"nan\" for \"--cpus\" flag" },
+		{ "--cpus~inf~img", "invalid argument \"inf\" for \"--cpus\" flag" },
+		{ "--cpus~1e1~img", "invalid argument \"1e1\" for \"--cpus\" flag" },
+		{ "--cpus~99999999999999999999~img", "invalid argument" },
 		{ "--cpus~many~img", "invalid argument \"many\" for \"--cpus\" flag" },
 		{ "--cpus~4.01~img", "range of CPUs is from 0.01 to 4.00" },
 		{ "--cpus~0.001~img", "range of CPUs is from 0.01 to 4.00" },
