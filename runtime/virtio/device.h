@@ -35,6 +35,7 @@
 #define VIRTIO_ID_RNG	  4
 #define VIRTIO_ID_BALLOON 5
 #define VIRTIO_ID_VSOCK	  19
+#define VIRTIO_ID_MEM	  24
 #define VIRTIO_ID_FS	  26
 
 struct virtio_device;
@@ -61,6 +62,11 @@ struct virtio_device {
 	struct loop *loop;
 	/* set by the transport; called on the loop's thread */
 	void (*broken)(struct virtio_device *d, const char *why);
+	/*
+	 * config_read would say something else than before; `tell` the driver.
+	 * NULL where the transport has no way for it.
+	 */
+	void (*config_changed)(struct virtio_device *d, bool tell);
 	void *transport;
 };
 

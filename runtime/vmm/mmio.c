@@ -283,6 +283,8 @@ static uint32_t read_register(struct mmio_dev *d, uint64_t off)
 		return atomic_load(&d->interrupt_status);
 	case VIRTIO_MMIO_STATUS:
 		return d->status | (atomic_load(&d->broken) ? VIRTIO_CONFIG_S_NEEDS_RESET : 0);
+	case VIRTIO_MMIO_CONFIG_GENERATION:
+		return d->config_generation;
 	case VIRTIO_MMIO_SHM_LEN_LOW:
 	case VIRTIO_MMIO_SHM_LEN_HIGH:
 	case VIRTIO_MMIO_SHM_BASE_LOW:
@@ -299,9 +301,11 @@ void mmio_read(struct mmio_dev *d, uint64_t off, void *data, uint32_t len)
 	memset(data, 0, len);
 	if (off >= VIRTIO_MMIO_CONFIG) {
 		off -= VIRTIO_MMIO_CONFIG;
+		pthread_mutex_lock(&d->config_lock);
 		if (off < VMM_CONFIG_MAX)
 			memcpy(data, d->config + off,
 			       len < VMM_CONFIG_MAX - off ? len : VMM_CONFIG_MAX - off);
+		pthread_mutex_unlock(&d->config_lock);
 		return;
 	}
 	if (len != sizeof(v) || (off & 3))
@@ -331,12 +335,26 @@ static void broken(struct virtio_device *dev, const char *why)
 	needs_reset(dev->transport);
 }
 
+static void config_changed(struct virtio_device *dev, bool tell)
+{
+	struct mmio_dev *d = dev->transport;
+
+	pthread_mutex_lock(&d->config_lock);
+	dev->ops->config_read(dev, 0, d->config, sizeof(d->config));
+	atomic_fetch_add(&d->config_generation, 1);
+	pthread_mutex_unlock(&d->config_lock);
+	if (tell)
+		interrupt(d, VIRTIO_MMIO_INT_CONFIG);
+}
+
 int mmio_init(struct mmio_dev *d, struct vmm *vmm, struct virtio_device *dev, unsigned index,
 	      struct err *e)
 {
 	*d = (struct mmio_dev){ .vmm = vmm, .dev = dev, .index = index };
 	pthread_mutex_init(&d->lock, NULL);
+	pthread_mutex_init(&d->config_lock, NULL);
 	dev->broken = broken;
+	dev->config_changed = config_changed;
 	dev->transport = d;
 	if (dev->ops->config_read)
 		dev->ops->config_read(dev, 0, d->config, sizeof(d->config));
@@ -382,4 +400,5 @@ void mmio_free(struct mmio_dev *d)
 	if (d->irq_fd >= 0)
 		close(d->irq_fd);
 	pthread_mutex_destroy(&d->lock);
+	pthread_mutex_destroy(&d->config_lock);
 }

@@ -31,12 +31,14 @@
  *
  *	0		 .. LOW_END	RAM; MP table and PVH start info below 640 KiB
  *	VIRTIO_BASE + n * VIRTIO_STEP	virtio-mmio device n, GSI VIRTIO_IRQ + n
- *	4 GiB		 ..		the RAM that did not fit below VMM_HOLE
+ *	4 GiB		 ..		the RAM that did not fit below VMM_HOLE, or the
+ *					room for memory that is plugged in later
  *	port 0x3f8	serial: the kernel's last words while it has no console device
  *	port 0x501	the guest's end, whatever is written
  */
 #define VMM_HOLE	0xc0000000ULL /* first address that is no RAM below 4 GiB */
 #define VMM_HIGH	0x100000000ULL
+#define VMM_MORE_FIRST	(256ULL << 20) /* the first slot of what comes later; they double */
 #define VMM_VIRTIO_BASE 0xd0000000ULL
 #define VMM_VIRTIO_STEP 0x1000ULL
 #define VMM_VIRTIO_IRQ	5 /* GSI of device 0; an IOAPIC has 24 */
@@ -67,6 +69,10 @@ struct mmio_dev {
 	uint32_t queue_sel;
 	uint32_t status;
 	atomic_bool broken; /* the device stopped: NEEDS_RESET, until reset */
+	/* what config_read says; not under `lock`, which a vcpu holds while it waits for the loop
+	 */
+	pthread_mutex_t config_lock;
+	atomic_uint config_generation;
 	uint8_t config[VMM_CONFIG_MAX];
 	struct mmio_queue queues[VIRTIO_QUEUES_MAX];
 };
@@ -117,8 +123,12 @@ struct vmm {
 
 	int kvm_fd, vm_fd;
 	long run_size;
-	uint8_t *ram; /* all of guest memory, low part first */
+	uint8_t *ram; /* all of guest memory at the start, low part first */
 	uint64_t ram_size;
+	uint8_t *more; /* what may be plugged in later; NULL: nothing */
+	uint64_t more_size;
+	uint64_t more_given; /* so much of it the guest can reach */
+	unsigned slots;	     /* of KVM's, in use */
 	struct gmem mem;
 	struct serial serial;
 	pthread_mutex_t serial_lock;

@@ -24,14 +24,16 @@ struct fake {
 	unsigned starts, stops, resets;
 	uint64_t features;
 	bool refuse;
+	const char *tag;
 };
 
 static void fake_config(struct virtio_device *d, uint32_t off, void *buf, uint32_t len)
 {
-	(void)d;
+	struct fake *f = (struct fake *)d;
+
 	(void)off;
 	memset(buf, 0, len);
-	memcpy(buf, "tag", 3);
+	memcpy(buf, f->tag ? f->tag : "tag", 3);
 }
 
 static void fake_features(struct virtio_device *d, uint64_t features)
@@ -227,6 +229,24 @@ static void test_rings_outside_of_memory(void **state)
 	assert_int_equal(r->f.starts, 0);
 }
 
+static void test_configuration_that_changes(void **state)
+{
+	struct rig *r = *state;
+	uint32_t before = get(r, VIRTIO_MMIO_CONFIG_GENERATION);
+	char tag[4] = "";
+
+	r->f.tag = "new";
+	mmio_read(&r->m, VIRTIO_MMIO_CONFIG, tag, 3);
+	assert_string_equal(tag, "tag"); /* until the device says so */
+	r->f.d.config_changed(&r->f.d, false);
+	mmio_read(&r->m, VIRTIO_MMIO_CONFIG, tag, 3);
+	assert_string_equal(tag, "new");
+	assert_int_not_equal(get(r, VIRTIO_MMIO_CONFIG_GENERATION), before);
+	assert_int_equal(get(r, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	r->f.d.config_changed(&r->f.d, true);
+	assert_int_equal(get(r, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+}
+
 static void test_nonsense_is_harmless(void **state)
 {
 	struct rig *r = *state;
@@ -266,6 +286,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_features_that_were_not_offered, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_rings_outside_of_memory, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_configuration_that_changes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nonsense_is_harmless, set_up, tear_down),
 		cmocka_unit_test(test_vcpu_that_was_not_made),
 	};
