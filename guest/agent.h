@@ -25,6 +25,7 @@
  *	pump.c	  its streams
  *	child.c	  a task's process from clone to execve
  *	mount.c	  the container's mount tree, made in that process
+ *	memory.c  what the container may use, and memory that comes later
  *	init.c	  the small init of --init
  *	sigpipe.c what SIGPIPE would have done to PID 1
  *
@@ -47,6 +48,7 @@ struct agent {
 	int host_fs;
 	bool sync_root;
 	struct strv rlimits; /* of all tasks */
+	struct memory *memory;
 	struct task *tasks;
 };
 
@@ -92,6 +94,11 @@ void task_progress(struct task *t);
 bool sigpipe_is_deadly(const struct agent *a, pid_t pid);
 /* Its part that reads /proc/<pid>/status. */
 bool sigpipe_status_is_default(const char *status);
+
+/* ---- memory.c */
+
+/* Limits the container's cgroup as BOOT says; before a task is in it. */
+void memory_apply(struct agent *a, const struct wire_boot *b);
 
 /* ---- link.c */
 

@@ -68,9 +68,9 @@ static uint64_t boot_time(void)
 }
 
 /*
- * The limits are the VM's, so that a container's cgroup needs no controllers
- * (and no memory is charged, page by page). Who is privileged may want to
- * hand them on. One by one: a kernel may lack some.
+ * The limits are the VM's, but for memory's (memory.c), so that a container's
+ * cgroup needs no other controllers. Who is privileged may want to hand them
+ * on. One by one: a kernel may lack some.
  */
 static void enable_controllers(int cgroup)
 {
@@ -141,6 +141,7 @@ static int apply_boot(struct agent *a, struct wire_boot *b, struct err *e)
 		return err_sys(e, "set the clock");
 	a->sync_root = b->flags & WIRE_BOOT_SYNC_ROOT;
 	strv_add_all(&a->rlimits, &b->rlimits);
+	memory_apply(a, b);
 	if (b->task.flags & WIRE_TASK_PRIVILEGED)
 		enable_controllers(a->cgroup);
 	if (has_binds(b)) {

@@ -281,6 +281,22 @@ static int write_sysctl(const char *text, struct err *e)
 	return 0;
 }
 
+/*
+ * The whole VM's; a kernel may lack what one is about. What a program maps it
+ * need not have yet: it may come (memory.c). And an idle VM is to be idle: no
+ * looking twice a second whether there is something to compact, nor every
+ * second for counters to sum up.
+ */
+static void write_own_sysctls(void)
+{
+	static const char *const own[] = { "vm.overcommit_memory=1",
+					   "vm.compaction_proactiveness=0",
+					   "vm.stat_interval=300" };
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		write_sysctl(own[i], NULL);
+}
+
 static int write_sysctls(const struct wire_boot *b, struct err *e)
 {
 	/* docker's, in a network of the container's own. */
@@ -288,6 +304,7 @@ static int write_sysctls(const struct wire_boot *b, struct err *e)
 						"net.ipv4.ping_group_range=0 2147483647" };
 	int rc = 0;
 
+	write_own_sysctls();
 	for (size_t i = 0; rc == 0 && i < sizeof(defaults) / sizeof(defaults[0]); i++)
 		rc = write_sysctl(defaults[i], e);
 	for (size_t i = 0; rc == 0 && i < b->sysctls.n; i++)

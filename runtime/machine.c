@@ -1,6 +1,7 @@
 /* machine.c: chooses the machine; the fork in the road of machine.h. */
 #include "runtime/machine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -107,6 +108,17 @@ int machine_pause(struct machine *m, struct err *e)
 int machine_resume(struct machine *m, struct err *e)
 {
 	return m->ops->resume(m, e);
+}
+
+uint64_t machine_room(const struct machine *m)
+{
+	return m->ops->room ? m->ops->room(m) : 0;
+}
+
+int machine_grow(struct machine *m, uint64_t bytes, struct err *e)
+{
+	assert(bytes <= machine_room(m));
+	return bytes ? m->ops->grow(m, bytes, e) : 0;
 }
 
 void machine_free(struct machine *m)

@@ -20,6 +20,8 @@ struct machine;
 #define MACHINE_DEVICES_MAX 8
 /* Least guest memory, in bytes: the kernel boots with 30 MB. */
 #define MACHINE_MEM_MIN (48ULL << 20)
+/* Where memory that comes later lies for the guest: above all it starts with. */
+#define MACHINE_MORE_AT (4ULL << 30)
 
 enum machine_kind {
 	MACHINE_AUTO,
@@ -29,8 +31,14 @@ enum machine_kind {
 
 struct machine_spec {
 	enum machine_kind kind;
-	unsigned cpus;	     /* vcpus, 1 .. the host's; 0: the machine's default */
-	uint64_t mem;	     /* bytes of guest memory */
+	unsigned cpus; /* vcpus, 1 .. the host's; 0: the machine's default */
+	uint64_t mem;  /* bytes of guest memory where it cannot grow */
+	/*
+	 * A machine that can grow starts with mem_start instead, and may have
+	 * mem_more further bytes at MACHINE_MORE_AT, later, by machine_grow;
+	 * 0: it is not to grow. Whole MiB.
+	 */
+	uint64_t mem_start, mem_more;
 	const char *kernel;  /* path of an uncompressed vmlinux with a PVH note */
 	const char *initrd;  /* path of the initramfs with the agent */
 	const char *cmdline; /* appended to the machine's own; may be NULL */
@@ -66,6 +74,13 @@ struct machine *machine_start(struct loop *l, const struct machine_spec *spec,
  */
 int machine_pause(struct machine *m, struct err *e);
 int machine_resume(struct machine *m, struct err *e);
+/* How many bytes it may get later: mem_more, or 0. */
+uint64_t machine_room(const struct machine *m);
+/*
+ * The guest can reach the first `bytes` (at most machine_room) of them from now on. On KVM this
+ * is an ioctl (KVM_SET_USER_MEMORY_REGION) of the loop's thread while the guest runs.
+ */
+int machine_grow(struct machine *m, uint64_t bytes, struct err *e);
 /*
  * Ends the VM at once (nothing is lost but what the guest had not synced),
  * stops every device's queues, frees m. NULL is allowed.
@@ -91,6 +106,9 @@ struct machine_ops {
 	int (*resume)(struct machine *m, struct err *e);
 	void (*free)(struct machine *m);
 	int (*pid)(const struct machine *m);
+	/* NULL: it does not grow */
+	uint64_t (*room)(const struct machine *m);
+	int (*grow)(struct machine *m, uint64_t bytes, struct err *e);
 };
 
 /* The first member of each machine's own struct. */

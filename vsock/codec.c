@@ -131,6 +131,14 @@ void wire_put_exited(struct str *out, const struct wire_exited *m)
 	frame_end(out, at);
 }
 
+void wire_put_memory(struct str *out, const struct wire_memory *m)
+{
+	size_t at = frame_begin(out, WIRE_MEMORY);
+
+	put_u64(out, m->bytes);
+	frame_end(out, at);
+}
+
 static void put_task(struct str *out, const struct wire_task *t)
 {
 	put_u32(out, t->id);
@@ -152,6 +160,8 @@ void wire_put_boot(struct str *out, const struct wire_boot *m)
 	put_u32(out, m->flags);
 	put_u64(out, m->realtime_ns);
 	put_u64(out, m->shm_size);
+	put_u64(out, m->memory_max);
+	put_u64(out, m->memory_room);
 	put_string(out, m->hostname);
 	put_string(out, m->domainname);
 	put_u32(out, m->nmounts);
@@ -302,6 +312,14 @@ int wire_get_exited(const void *p, size_t n, struct wire_exited *m)
 				cur_u8(&c, &m->oom) && m->signal <= SIGNAL_MAX && m->oom <= 1);
 }
 
+int wire_get_memory(const void *p, size_t n, struct wire_memory *m)
+{
+	struct cur c = cur_of(p, n);
+
+	memset(m, 0, sizeof(*m));
+	return done(&c, cur_u64(&c, &m->bytes));
+}
+
 static bool get_task(struct cur *c, struct wire_task *t)
 {
 	return cur_u32(c, &t->id) && cur_u32(c, &t->flags) && (t->flags & ~TASK_FLAGS) == 0 &&
@@ -361,6 +379,7 @@ int wire_get_boot(const void *p, size_t n, struct wire_boot *m)
 	memset(m, 0, sizeof(*m));
 	rc = done(&c, cur_u32(&c, &m->flags) && (m->flags & ~BOOT_FLAGS) == 0 &&
 			      cur_u64(&c, &m->realtime_ns) && cur_u64(&c, &m->shm_size) &&
+			      cur_u64(&c, &m->memory_max) && cur_u64(&c, &m->memory_room) &&
 			      get_string(&c, &m->hostname) && get_string(&c, &m->domainname) &&
 			      get_mounts(&c, m) && get_files(&c, m) &&
 			      get_strings(&c, &m->sysctls) && get_strings(&c, &m->rlimits) &&

@@ -35,6 +35,7 @@
  *	(stream connections of task 1) ->
  *	STARTED          ->                   or FAILED
  *	                 <-                   SIGNAL, RESIZE, TIME, EXEC ...
+ *	MEMORY           ->                   whenever the container needs more
  *	EXITED           ->                   after all its output was sent, and
  *	                                      synced as BOOT asked
  *	                 <-                   BYE: the VM may be killed at any
@@ -66,6 +67,7 @@ enum wire_type {
 	WIRE_STARTED,
 	WIRE_FAILED,
 	WIRE_EXITED,
+	WIRE_MEMORY,
 	/* host -> guest */
 	WIRE_BOOT = 32,
 	WIRE_EXEC,
@@ -113,6 +115,14 @@ struct wire_exited {
 	uint8_t code;	/* exit code, or 128 + signal */
 	uint8_t signal; /* the signal that ended it, or 0 */
 	uint8_t oom;	/* 1: the guest's OOM killer ended it */
+};
+
+/*
+ * The guest would like to have so much of BOOT's memory_room, in all. It comes
+ * by way of virtio-mem, or it does not: there is no answer.
+ */
+struct wire_memory {
+	uint64_t bytes;
 };
 
 struct wire_signal {
@@ -178,7 +188,9 @@ struct wire_file {
 struct wire_boot {
 	uint32_t flags;
 	uint64_t realtime_ns;
-	uint64_t shm_size; /* bytes of /dev/shm */
+	uint64_t shm_size;    /* bytes of /dev/shm */
+	uint64_t memory_max;  /* bytes the container may use; 0: all there is */
+	uint64_t memory_room; /* bytes the guest may get later (MEMORY); 0: it has all */
 	char *hostname;
 	char *domainname;
 	struct wire_mount *mounts; /* in the order they are to be mounted */

@@ -121,13 +121,21 @@ static int on_exited(struct agent *a, const struct wire_frame *f)
 	return 0;
 }
 
+static int on_memory(struct agent *a, const struct wire_frame *f)
+{
+	struct wire_memory m;
+
+	if (wire_get_memory(f->payload, f->len, &m) < 0)
+		return -EPROTO;
+	a->ops->memory(a->arg, &m);
+	return 0;
+}
+
 static int handle(struct agent *a, const struct wire_frame *f)
 {
 	static frame_fn *const rows[] = {
-		[WIRE_HELLO] = on_hello,
-		[WIRE_STARTED] = on_started,
-		[WIRE_FAILED] = on_failed,
-		[WIRE_EXITED] = on_exited,
+		[WIRE_HELLO] = on_hello,   [WIRE_STARTED] = on_started, [WIRE_FAILED] = on_failed,
+		[WIRE_EXITED] = on_exited, [WIRE_MEMORY] = on_memory,
 	};
 
 	if (f->type >= sizeof(rows) / sizeof(rows[0]) || rows[f->type] == NULL)

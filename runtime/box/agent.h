@@ -19,6 +19,8 @@ struct agent_ops {
 	void (*started)(void *arg, const struct wire_started *m);
 	void (*refused)(void *arg, const struct wire_failed *m);
 	void (*exited)(void *arg, const struct wire_exited *m);
+	/* It would like to have more memory. */
+	void (*memory)(void *arg, const struct wire_memory *m);
 	/* The stream of a task, or NULL if there is none such. */
 	struct io_stream *(*stream)(void *arg, const struct wire_open *m);
 	/* The agent broke the rules: a clause that says how. */

@@ -131,7 +131,7 @@ static void set_task(struct wire_task *t, const struct box_spec *spec, unsigned 
 	strv_add_all(&t->groups, &spec->groups);
 }
 
-void boot_frame(struct str *out, const struct box_spec *spec, unsigned short rows,
+void boot_frame(struct str *out, const struct box_spec *spec, uint64_t room, unsigned short rows,
 		unsigned short cols)
 {
 	struct wire_boot b = { .flags = 0 };
@@ -141,6 +141,8 @@ void boot_frame(struct str *out, const struct box_spec *spec, unsigned short row
 		  (spec->auto_remove ? 0 : WIRE_BOOT_SYNC_ROOT);
 	b.realtime_ns = (uint64_t)state_now();
 	b.shm_size = spec->shm_size;
+	b.memory_max = spec->memory;
+	b.memory_room = room;
 	b.hostname = xstrdup(spec->hostname);
 	b.domainname = xstrdup(spec->domainname);
 	b.files = xcalloc(3, sizeof(*b.files));

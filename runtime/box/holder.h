@@ -41,7 +41,7 @@
  */
 #define HOLDER_SIGNALS_MAX 16
 #define HOLDER_TASKS_MAX   1024
-#define HOLDER_DEVICES_MAX 6
+#define HOLDER_DEVICES_MAX 7
 
 enum holder_phase {
 	HOLDER_BOOTING,
@@ -69,6 +69,7 @@ struct task {
 struct vm {
 	struct fuse *root_fs, *host_fs;
 	struct virtio_device *root_dev, *host_dev, *vsock, *rng, *balloon, *console;
+	struct virtio_device *memdev; /* NULL: the memory is what -m says */
 	struct machine *machine;
 };
 
@@ -130,6 +131,8 @@ void holder_started(struct holder *h);
 
 /* --- vm.c */
 int vm_start(struct holder *h, struct err *e);
+/* The guest wants so many of the bytes it may get later. */
+void vm_grow(struct holder *h, uint64_t bytes);
 void vm_free(struct holder *h);
 
 /* --- confine.c */
@@ -148,8 +151,11 @@ void confine_environment(void);
 
 /* --- boot.c */
 
-/* The whole BOOT frame. `mounts` of kind bind are shares "0", "1" ... of the second fs. */
-void boot_frame(struct str *out, const struct box_spec *spec, unsigned short rows,
+/*
+ * The whole BOOT frame. `mounts` of kind bind are shares "0", "1" ... of the second fs; `room` is
+ * how much memory the machine may get later.
+ */
+void boot_frame(struct str *out, const struct box_spec *spec, uint64_t room, unsigned short rows,
 		unsigned short cols);
 /* The directory and the entry in it to share for a bind mount; entry is NULL for a folder. */
 int boot_bind_split(const char *source, char **dir, char **entry, struct err *e);

@@ -195,7 +195,7 @@ static void on_hello(void *arg, const struct wire_hello *m)
 	log_step("agent says hello (guest up for %.1f ms, %llu of %llu MiB free)",
 		 (double)m->boot_ns / 1e6, (unsigned long long)(m->mem_free >> 20),
 		 (unsigned long long)(m->mem_total >> 20));
-	boot_frame(&frame, h->spec, h->rows, h->cols);
+	boot_frame(&frame, h->spec, machine_room(h->vm.machine), h->rows, h->cols);
 	if (agent_send(h->agent, &frame) < 0)
 		holder_end(h, TASK_FAILED, BOX_CODE_FAILED,
 			   "the guest's agent cannot be talked to");
@@ -249,6 +249,11 @@ static void on_exited(void *arg, const struct wire_exited *m)
 	holder_end(h, TASK_EXITED, m->code, "");
 }
 
+static void on_memory(void *arg, const struct wire_memory *m)
+{
+	vm_grow(arg, m->bytes);
+}
+
 static struct io_stream *on_stream(void *arg, const struct wire_open *m)
 {
 	struct task *t = task_find(arg, m->task);
@@ -287,6 +292,7 @@ const struct agent_ops task_agent_ops = {
 	.started = on_started,
 	.refused = on_refused,
 	.exited = on_exited,
+	.memory = on_memory,
 	.stream = on_stream,
 	.failed = on_failed,
 	.hung_up = on_hung_up,

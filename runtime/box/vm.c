@@ -15,11 +15,26 @@
 #include "runtime/virtio/balloon.h"
 #include "runtime/virtio/console.h"
 #include "runtime/virtio/fs.h"
+#include "runtime/virtio/memdev.h"
 #include "runtime/virtio/rng.h"
 #include "runtime/virtio/vsock.h"
 
-/* Without -m; docker has no limit, a VM needs one. */
-#define MEMORY_DEFAULT (1ULL << 30)
+/*
+ * Memory. -m is the container's limit, kept by its cgroup, as with docker; the
+ * machine has some more, for its kernel. Without -m docker has no limit: then
+ * a machine that can grow starts with MEMORY_START, and gets what the
+ * container uses up to what the host has. Every GiB declared at the start
+ * costs some 10 million instructions (a fifth of the start in all) and
+ * 16 MiB of page structures; MEMORY_START keeps it below 5 % of the start. A
+ * machine that cannot grow has MEMORY_FIXED, or half the host's.
+ */
+#define MEMORY_START	   (256ULL << 20)
+#define MEMORY_FIXED	   (1ULL << 30)
+#define MEMORY_KERNEL	   (32ULL << 20) /* and a 32nd of what there is */
+#define MEMORY_KERNEL_PART 32
+
+/* The container is charged for its pages; counting each object of its kernel costs every call. */
+#define CMDLINE "cgroup.memory=nosocket,nokmem"
 
 /* What a message about a dead VM shows of its console. */
 #define CONSOLE_TAIL_LINES 8
@@ -81,6 +96,36 @@ static bool has_binds(const struct box_spec *spec)
 	return false;
 }
 
+static uint64_t host_memory(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Whole MiB. */
+static uint64_t memory_of(const struct box_spec *spec)
+{
+	uint64_t host = host_memory(), want = spec->memory;
+
+	if (want)
+		want += MEMORY_KERNEL + want / MEMORY_KERNEL_PART;
+	else
+		want = host / 2 < MEMORY_FIXED ? host / 2 : MEMORY_FIXED;
+	want &= ~(uint64_t)0xfffff;
+	return want < MACHINE_MEM_MIN ? MACHINE_MEM_MIN : want;
+}
+
+/* What may come later on top of MEMORY_START. */
+static uint64_t more_of(const struct box_spec *spec)
+{
+	uint64_t host = host_memory(), most = MEMDEV_BLOCKS_MAX * MEMDEV_BLOCK, more;
+
+	if (spec->memory || host <= MEMORY_START)
+		return 0;
+	more = host - MEMORY_START;
+	more -= more % MEMDEV_BLOCK;
+	return more < most ? more : most;
+}
+
 static int make_devices(struct holder *h, struct virtio_device **devices, unsigned *n,
 			struct err *e)
 {
@@ -117,6 +162,10 @@ static int make_devices(struct holder *h, struct virtio_device **devices, unsign
 	devices[(*n)++] = vm->vsock;
 	devices[(*n)++] = vm->rng = virtio_rng_new(h->loop);
 	devices[(*n)++] = vm->balloon = virtio_balloon_new(h->loop);
+	if (more_of(h->spec)) {
+		vm->memdev = memdev_new(h->loop, MACHINE_MORE_AT, more_of(h->spec));
+		devices[(*n)++] = vm->memdev;
+	}
 	return 0;
 }
 
@@ -132,13 +181,6 @@ static unsigned cpus_of(const struct box_spec *spec)
 	uint64_t want = (spec->nano_cpus + 999999999) / 1000000000;
 
 	return want > host_cpus() ? host_cpus() : (unsigned)want;
-}
-
-static uint64_t memory_of(const struct box_spec *spec)
-{
-	uint64_t want = spec->memory ? spec->memory : MEMORY_DEFAULT;
-
-	return want < MACHINE_MEM_MIN ? MACHINE_MEM_MIN : want;
 }
 
 static enum machine_kind kind_of(const struct box_spec *spec)
@@ -222,6 +264,9 @@ int vm_start(struct holder *h, struct err *e)
 		.kind = kind_of(h->spec),
 		.cpus = cpus_of(h->spec),
 		.mem = memory_of(h->spec),
+		.mem_start = MEMORY_START,
+		.mem_more = more_of(h->spec),
+		.cmdline = CMDLINE,
 		.kernel = h->bundle->kernel,
 		.initrd = h->bundle->initrd,
 		.console = console,
@@ -240,12 +285,30 @@ int vm_start(struct holder *h, struct err *e)
 	return rc < 0 ? rc : machine_resume(h->vm.machine, e);
 }
 
+void vm_grow(struct holder *h, uint64_t bytes)
+{
+	struct vm *vm = &h->vm;
+	uint64_t room = machine_room(vm->machine);
+	struct err e = ERR_INIT;
+
+	bytes = bytes < room ? bytes - bytes % MEMDEV_BLOCK : room;
+	if (bytes <= (vm->memdev ? memdev_requested(vm->memdev) : room))
+		return;
+	if (machine_grow(vm->machine, bytes, &e) < 0) {
+		log_warn("the machine cannot get more memory: %s", e.msg);
+		return;
+	}
+	log_step("memory: %llu MiB more than at the start", (unsigned long long)(bytes >> 20));
+	memdev_request(vm->memdev, bytes);
+}
+
 void vm_free(struct holder *h)
 {
 	struct vm *vm = &h->vm;
 
 	machine_free(vm->machine);
 	virtio_console_free(vm->console);
+	memdev_free(vm->memdev);
 	virtio_balloon_free(vm->balloon);
 	virtio_rng_free(vm->rng);
 	if (vm->vsock)

@@ -196,7 +196,7 @@ int boot_load(struct vmm *v, const struct machine_spec *spec, const char *cmdlin
 		rc = load_initrd(v, spec, end, &mod, e);
 	if (rc < 0)
 		return rc;
-	if (v->mem.n > 1)
+	if (v->mem.n > 1 && v->more == NULL)
 		map[si.memmap_entries++] =
 			(struct start_memmap){ VMM_HIGH, v->mem.r[1].size, MEMMAP_RAM, 0 };
 	memcpy(v->ram + START_INFO, &si, sizeof(si));

@@ -121,19 +121,37 @@ static void on_call(void *arg, uint32_t events)
 	report_end(v);
 }
 
-static int add_memory(struct vmm *v, uint64_t gpa, uint64_t off, uint64_t size, struct err *e)
+static int add_slot(struct vmm *v, uint64_t gpa, uint8_t *host, uint64_t size, struct err *e)
 {
 	struct kvm_userspace_memory_region r = {
-		.slot = v->mem.n,
+		.slot = v->slots,
 		.guest_phys_addr = gpa,
 		.memory_size = size,
-		.userspace_addr = (uint64_t)(uintptr_t)(v->ram + off),
+		.userspace_addr = (uint64_t)(uintptr_t)host,
 	};
 
-	v->mem.r[v->mem.n++] = (struct gmem_region){ gpa, size, v->ram + off };
 	if (ioctl(v->vm_fd, KVM_SET_USER_MEMORY_REGION, &r) < 0)
 		return err_sys(e, "give the VM its memory");
+	v->slots++;
 	return 0;
+}
+
+static int add_memory(struct vmm *v, uint64_t gpa, uint64_t off, uint64_t size, struct err *e)
+{
+	v->mem.r[v->mem.n++] = (struct gmem_region){ gpa, size, v->ram + off };
+	return add_slot(v, gpa, v->ram + off, size, e);
+}
+
+static void *reserve(uint64_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	/* a dump of the holder is no dump of the guest */
+	madvise(p, size, MADV_DONTDUMP);
+	return p;
 }
 
 /*
@@ -143,20 +161,65 @@ static int add_memory(struct vmm *v, uint64_t gpa, uint64_t off, uint64_t size, 
 static int make_memory(struct vmm *v, uint64_t size, struct err *e)
 {
 	uint64_t low = size < VMM_HOLE ? size : VMM_HOLE;
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	int rc;
 
-	if (p == MAP_FAILED)
+	v->ram = reserve(size);
+	v->ram_size = size;
+	if (v->ram == NULL)
 		return err_sys(e, "make the guest's memory (%llu MiB)",
 			       (unsigned long long)(size >> 20));
-	v->ram = p;
-	v->ram_size = size;
-	/* a dump of the holder is no dump of the guest */
-	madvise(p, size, MADV_DONTDUMP);
 	rc = add_memory(v, 0, 0, low, e);
 	if (rc == 0 && size > low)
 		rc = add_memory(v, VMM_HIGH, low, size - low, e);
+	return rc;
+}
+
+/*
+ * The devices know the whole room from the start, so that no table changes
+ * while their threads read it; KVM gets its slots as the guest grows, since
+ * older ones keep 0.2 % of a slot's size in tables. A host that accounts
+ * strictly for what is mapped may not let us have the room: then all the
+ * memory there will be is there from the start.
+ */
+static int make_all_memory(struct vmm *v, const struct machine_spec *spec, struct err *e)
+{
+	uint64_t start = spec->mem;
+
+	if (spec->mem_more && spec->mem_start <= VMM_HOLE)
+		v->more = reserve(spec->mem_more);
+	if (v->more) {
+		v->more_size = spec->mem_more;
+		start = spec->mem_start;
+	}
+	if (make_memory(v, start & ~(uint64_t)0xfff, e) < 0)
+		return -ENOMEM;
+	if (v->more)
+		v->mem.r[v->mem.n++] =
+			(struct gmem_region){ MACHINE_MORE_AT, v->more_size, v->more };
+	return 0;
+}
+
+static uint64_t kvm_room(const struct machine *m)
+{
+	return ((const struct vmm *)m)->more_size;
+}
+
+/* Each slot is as large as all before it: a dozen will do, however a guest asks. */
+static int kvm_grow(struct machine *m, uint64_t bytes, struct err *e)
+{
+	struct vmm *v = (struct vmm *)m;
+	uint64_t from = v->more_given, to = VMM_MORE_FIRST;
+	int rc;
+
+	if (bytes <= from)
+		return 0;
+	while (to < bytes)
+		to *= 2;
+	if (to > v->more_size)
+		to = v->more_size;
+	rc = add_slot(v, MACHINE_MORE_AT + from, v->more + from, to - from, e);
+	if (rc == 0)
+		v->more_given = to;
 	return rc;
 }
 
@@ -203,7 +266,7 @@ static int assemble(struct vmm *v, const struct machine_spec *spec, struct err *
 	if (rc == 0)
 		rc = x86_vm_init(v, e);
 	if (rc == 0)
-		rc = make_memory(v, spec->mem & ~(uint64_t)0xfff, e);
+		rc = make_all_memory(v, spec, e);
 	for (unsigned i = 0; rc == 0 && i < spec->ndevices; i++) {
 		rc = mmio_init(&v->devs[i], v, spec->devices[i], i, e);
 		v->ndevs++;
@@ -260,6 +323,8 @@ static void kvm_free(struct machine *m)
 		close(v->kvm_fd);
 	if (v->ram)
 		munmap(v->ram, v->ram_size);
+	if (v->more)
+		munmap(v->more, v->more_size);
 	if (v->serial.fd >= 0)
 		close(v->serial.fd);
 	pthread_mutex_destroy(&v->lock);
@@ -357,4 +422,6 @@ const struct machine_ops machine_kvm = {
 	.resume = kvm_resume,
 	.free = kvm_free,
 	.pid = kvm_pid,
+	.room = kvm_room,
+	.grow = kvm_grow,
 };

@@ -15,6 +15,7 @@ union message {
 	struct wire_started started;
 	struct wire_failed failed;
 	struct wire_exited exited;
+	struct wire_memory memory;
 	struct wire_boot boot;
 	struct wire_task task;
 	struct wire_signal signal;
@@ -41,6 +42,7 @@ static void one(const struct wire_frame *f, const uint8_t *whole)
 		CASE(WIRE_STARTED, started, started, )
 		CASE(WIRE_FAILED, failed, failed, wire_failed_free(&m.failed))
 		CASE(WIRE_EXITED, exited, exited, )
+		CASE(WIRE_MEMORY, memory, memory, )
 		CASE(WIRE_BOOT, boot, boot, wire_boot_free(&m.boot))
 		CASE(WIRE_EXEC, exec, task, wire_task_free(&m.task))
 		CASE(WIRE_SIGNAL, signal, signal, )

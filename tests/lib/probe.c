@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -166,6 +167,35 @@ static int mem(char **argv)
 	return 0;
 }
 
+static void wake(int sig)
+{
+	(void)sig;
+}
+
+/* hold MIB: touches so much memory in one go, gives it back at SIGUSR1, and stays. */
+static int hold(char **argv)
+{
+	size_t size = (size_t)atol(argv[0]) << 20;
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	sigset_t set;
+
+	if (p == MAP_FAILED)
+		return 1;
+	signal(SIGUSR1, wake);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	for (size_t i = 0; i < size; i += 4096)
+		p[i] = 1;
+	write_all(1, "holds\n", 6);
+	sigemptyset(&set);
+	sigsuspend(&set);
+	munmap(p, size);
+	write_all(1, "freed\n", 6);
+	for (;;)
+		pause();
+}
+
 /* orphan: leaves a grandchild behind; as PID 1 it has to be reaped or killed by the end. */
 static int orphan(char **argv)
 {
@@ -231,7 +261,7 @@ static const struct {
 	{ "pattern", 3, pattern }, { "both", 1, both },	       { "tty", 0, tty },
 	{ "signals", 1, signals }, { "fds", 0, fds },	       { "reopen", 0, reopen },
 	{ "xattr", 2, xattr },	   { "mem", 1, mem },	       { "orphan", 0, orphan },
-	{ "vsock", 1, vsock },	   { "clock", 0, wall_clock },
+	{ "vsock", 1, vsock },	   { "clock", 0, wall_clock }, { "hold", 1, hold },
 };
 
 int main(int argc, char **argv)

@@ -23,7 +23,7 @@ static void boot_of(const struct box_spec *s, struct wire_boot *b)
 	struct str out = STR_INIT;
 	struct wire_frame f;
 
-	boot_frame(&out, s, 25, 81);
+	boot_frame(&out, s, 3ULL << 30, 25, 81);
 	assert_int_equal(wire_frame_next(out.s, out.len, &f), 1);
 	assert_int_equal(f.used, out.len);
 	assert_int_equal(f.type, WIRE_BOOT);

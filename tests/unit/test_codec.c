@@ -139,6 +139,20 @@ static void test_failed(void **state)
 	assert_null(got.message);
 }
 
+static void test_memory(void **state)
+{
+	struct wire_memory m = { .bytes = 5ULL << 30 }, got;
+	own_str struct str s = STR_INIT;
+	struct wire_frame f;
+
+	(void)state;
+	wire_put_memory(&s, &m);
+	f = only_frame(&s, WIRE_MEMORY);
+	assert_int_equal(wire_get_memory(f.payload, f.len, &got), 0);
+	assert_int_equal(got.bytes, 5ULL << 30);
+	refuse_other_lengths(f, wire_get_memory, &got);
+}
+
 static void test_small_host_messages(void **state)
 {
 	struct wire_signal sig = { 5, 64 }, sig2;
@@ -245,6 +259,8 @@ static void fill_boot(struct wire_boot *b)
 	*b = (struct wire_boot){ .flags = WIRE_BOOT_SYNC_ROOT,
 				 .realtime_ns = 1700000000000000000,
 				 .shm_size = 64 << 20,
+				 .memory_max = 512 << 20,
+				 .memory_room = 7ULL << 30,
 				 .hostname = xstrdup("box"),
 				 .nmounts = 2,
 				 .nfiles = 1 };
@@ -274,6 +290,8 @@ static void test_boot(void **state)
 	assert_int_equal(got.flags, WIRE_BOOT_SYNC_ROOT);
 	assert_int_equal(got.realtime_ns, 1700000000000000000);
 	assert_int_equal(got.shm_size, 64 << 20);
+	assert_int_equal(got.memory_max, 512 << 20);
+	assert_int_equal(got.memory_room, 7ULL << 30);
 	assert_string_equal(got.hostname, "box");
 	assert_string_equal(got.domainname, ""); /* NULL is written as nothing */
 	assert_int_equal(got.nmounts, 2);
@@ -345,15 +363,11 @@ static void test_counts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_frames),
-		cmocka_unit_test(test_frame_too_large),
-		cmocka_unit_test(test_guest_messages),
-		cmocka_unit_test(test_failed),
-		cmocka_unit_test(test_small_host_messages),
-		cmocka_unit_test(test_exec),
-		cmocka_unit_test(test_boot),
-		cmocka_unit_test(test_boot_broken),
-		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_frames),	       cmocka_unit_test(test_frame_too_large),
+		cmocka_unit_test(test_guest_messages), cmocka_unit_test(test_failed),
+		cmocka_unit_test(test_memory),	       cmocka_unit_test(test_small_host_messages),
+		cmocka_unit_test(test_exec),	       cmocka_unit_test(test_boot),
+		cmocka_unit_test(test_boot_broken),    cmocka_unit_test(test_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
