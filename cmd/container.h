@@ -33,4 +33,11 @@ int container_follow(struct zl *z, const struct box *b, struct follow *f, struct
 /* Starts b in the foreground; the streams are f's. */
 int container_start_attached(struct zl *z, struct box *b, struct follow *f, struct err *e);
 
+/*
+ * Before a container's files are read: a running one writes out what it has and is stopped
+ * (pause). NULL where there is nothing to undo by container_unsettle.
+ */
+struct box_client *container_settle(struct zl *z, struct box *b, bool pause);
+void container_unsettle(struct box_client *c);
+
 #endif

@@ -19,9 +19,12 @@ const struct command *const commands[] = {
 	&cmd_info,
 	/* by name from here on */
 	&cmd_attach,
+	&cmd_commit,
 	&cmd_create,
+	&cmd_export,
 	&cmd_help,
 	&cmd_history,
+	&cmd_import,
 	&cmd_inspect,
 	&cmd_kill,
 	&cmd_load,

@@ -219,7 +219,7 @@ static int body_begin(struct attempt *a, long status)
 		a->total = length >= 0 ? (uint64_t)length : UINT64_MAX;
 		a->skip = a->start;
 	}
-	if (a->total != UINT64_MAX && a->total != a->q->size)
+	if (a->total != UINT64_MAX && a->q->size != UINT64_MAX && a->total != a->q->size)
 		return err_set(&a->err, EBADMSG,
 			       "wrong length: it announces %llu bytes where there should be %llu",
 			       (unsigned long long)a->total, (unsigned long long)a->q->size);

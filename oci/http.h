@@ -71,7 +71,8 @@ struct http_request {
 	/*
 	 * A small body is put into `into`, whole or not at all, at most `max` bytes.
 	 * A large one goes to `body` as it comes, from byte `from` on; the
-	 * whole has `size` bytes. A broken transfer is continued where it broke.
+	 * whole has `size` bytes (UINT64_MAX: the server knows). A broken transfer is continued
+	 * where it broke.
 	 */
 	struct str *into;
 	size_t max;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "runtime/base/entry.h"
 #include "runtime/base/err.h"
 #include "runtime/base/json.h"
 #include "runtime/base/str.h"
@@ -160,6 +161,37 @@ void image_usage_free(struct image_usage *u);
 typedef bool image_goes_fn(void *arg, const struct image *i);
 int image_prune(struct store *s, image_goes_fn *goes, void *arg, struct strv *report,
 		uint64_t *bytes, struct err *e);
+
+/*
+ * Making images: a layer is begun, given entries or else an archive, and becomes an image.
+ * image_layer_free in any case.
+ */
+struct image_layer;
+struct image_layer *image_layer_begin(struct store *s, struct err *e);
+void image_layer_free(struct image_layer *l);
+/* An entry_fn (base/entry.h); arg is a struct image_layer. */
+int image_layer_add(void *layer, const struct entry *x, struct err *e);
+/* The bytes of a tar archive, plain or packed as image_load takes them. */
+int image_layer_write(struct image_layer *l, const void *p, size_t n, struct err *e);
+/* The same, fetched from http(s). */
+int image_layer_fetch(struct image_layer *l, const char *url, struct err *e);
+
+struct image_new {
+	const char *parent;	 /* id of the image it is a layer more of; NULL: none */
+	const struct js *config; /* what the image says of running it (config.md, "config") */
+	const char *author, *comment, *created_by; /* NULL or "": not said */
+	const char *name;			   /* NULL: none */
+	const char *platform;			   /* without a parent; NULL: the host's */
+};
+
+/* id: "sha256:<hex>" of the new image. */
+int image_make(struct image_layer *l, const struct image_new *n, char id[72], struct err *e);
+
+/* Entries as a tar archive to fd. image_tar_end frees it; rc: how the adding went. */
+struct image_tar;
+struct image_tar *image_tar_new(int fd);
+int image_tar_add(void *tar, const struct entry *x, struct err *e); /* an entry_fn */
+int image_tar_end(struct image_tar *t, int rc, struct err *e);
 
 /* docker's short spelling for people: "busybox:1.36" for docker.io/library/busybox:1.36. */
 char *image_name_familiar(const char *name);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/base/entry.h"
 #include "runtime/base/err.h"
 #include "runtime/box/spec.h"
 
@@ -206,6 +207,12 @@ int box_remove(const struct box_dirs *d, struct box *b, bool force, struct err *
 
 /* Bytes of the files that it has written or changed and not removed. */
 uint64_t box_size(const struct box *b);
+
+/*
+ * Tells fn every file of the container, merged; changes: what it changed, as a layer would say it
+ * (fuse/walk.h). What the guest of a running one has not written out is not in it yet.
+ */
+int box_tree(const struct box *b, bool changes, entry_fn *fn, void *arg, struct err *e);
 
 /* logs */
 struct box_log_options {

@@ -405,7 +405,7 @@ uint32_t fuse_dev_index(struct fuse *f, uint64_t dev);
 uint64_t fuse_ino(uint32_t dev_index, uint64_t ino);
 
 int union_open_share(struct fuse *f, struct share *s, const char *const *layers, unsigned nlayers,
-		     const char *upper, struct err *e);
+		     const char *upper, bool look, struct err *e);
 int bind_open_share(struct fuse *f, struct share *s, const char *path, const char *only,
 		    struct err *e);
 

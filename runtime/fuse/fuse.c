@@ -139,7 +139,7 @@ static int open_share(struct fuse *f, struct share *s, const struct fuse_share *
 	f->nshares++;
 	if (from->path)
 		return bind_open_share(f, s, from->path, from->only, e);
-	return union_open_share(f, s, from->layers, from->nlayers, from->upper, e);
+	return union_open_share(f, s, from->layers, from->nlayers, from->upper, from->look, e);
 }
 
 struct fuse *fuse_new(const struct fuse_share *shares, unsigned n, struct err *e)

@@ -41,6 +41,7 @@ struct fuse_share {
 	const char *path;  /* bind: a folder of the host's; NULL: a union */
 	const char *only;  /* bind: the one entry of `path` that is shown; NULL: all */
 	bool read_only;
+	bool look; /* union: read_only, and of the upper nothing is made or cleared */
 };
 
 /* Opens every share's folders. Paths are not needed afterwards. */

@@ -253,7 +253,7 @@ struct node *union_known(struct fuse *f, struct node *dir, const struct found *r
 	return node_by_host(f, dir->share, r->where, r->m.st.st_ino, 0);
 }
 
-static uint64_t shown_ino(const struct share *s, uint16_t where, const struct meta *m)
+uint64_t union_ino(const struct share *s, uint16_t where, const struct meta *m)
 {
 	if (m->has_origin)
 		return m->origin;
@@ -299,7 +299,7 @@ int union_node(struct fuse *f, struct node *dir, const char *name, struct found 
 	if (n == NULL)
 		return -ENFILE;
 	n->where = r->where;
-	n->ino = shown_ino(s, r->where, &r->m);
+	n->ino = union_ino(s, r->where, &r->m);
 	n->place = r->m.low_names >= 0 ? PLACE_INDEX : PLACE_NAME;
 	if (folder) {
 		struct folder *d = folder_new(n, r->parts, r->nparts);
@@ -363,7 +363,7 @@ static int union_lookup(struct fuse *f, struct node *dir, const char *name, unsi
 		n = union_known(f, dir, &r);
 		union_attr(f, n, &r.m, a);
 		if (n == NULL)
-			a->ino = shown_ino(dir->share, r.where, &r.m);
+			a->ino = union_ino(dir->share, r.where, &r.m);
 		return 0;
 	}
 	rc = union_node(f, dir, name, &r, node);

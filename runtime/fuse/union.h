@@ -63,6 +63,8 @@ int union_node(struct fuse *f, struct node *dir, const char *name, struct found 
 	       struct node **node);
 /* The node of what was found, if the guest knows it; no reference. */
 struct node *union_known(struct fuse *f, struct node *dir, const struct found *r);
+/* The inode number shown of what was found. */
+uint64_t union_ino(const struct share *s, uint16_t where, const struct meta *m);
 int union_spot(struct fuse *f, struct node *n, struct spot *sp);
 /* A folder that lies in layers only: the part that says what it is; borrowed. */
 int union_dir_source(struct fuse *f, struct node *n, struct meta *m);

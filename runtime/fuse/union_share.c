@@ -48,6 +48,33 @@ static int open_work(int work, const char *name, bool empty, int *fd, struct err
 	return *fd < 0 ? err_sys(e, "open the work folder %s", name) : 0;
 }
 
+static int read_index(struct share *s, const char *work, struct err *e)
+{
+	struct listing *l = listing_new();
+	int rc = listing_read(l, s->index_fd, 0);
+
+	s->index_used = l->n > 0;
+	listing_free(l);
+	return rc < 0 ? err_set(e, -rc, "read %s/index: %s", work, strerror(-rc)) : 0;
+}
+
+/* For one who only looks; perhaps an engine is at work here. */
+static int look_upper(struct fuse *f, struct share *s, const char *upper, struct err *e)
+{
+	own_free char *work = xasprintf("%s.work", upper);
+	own_free char *index = xasprintf("%s/index", work);
+	struct stat st;
+
+	s->upper_fd = open(upper, DIR_FLAGS);
+	if (s->upper_fd < 0 || fstat(s->upper_fd, &st) < 0)
+		return err_sys(e, "open %s", upper);
+	s->upper_dev = fuse_dev_index(f, st.st_dev);
+	s->index_fd = open(index, DIR_FLAGS | O_NOFOLLOW);
+	if (s->index_fd < 0)
+		return errno == ENOENT ? 0 : err_sys(e, "open %s", index);
+	return read_index(s, work, e);
+}
+
 static int open_upper(struct fuse *f, struct share *s, const char *upper, struct err *e)
 {
 	own_free char *work = xasprintf("%s.work", upper);
@@ -76,16 +103,7 @@ static int open_upper(struct fuse *f, struct share *s, const char *upper, struct
 		rc = open_work(fd, "orphan", true, &s->orphan_fd, e);
 	if (rc == 0)
 		rc = open_work(fd, "index", false, &s->index_fd, e);
-	if (rc == 0) { /* an empty folder is no larger than its first names */
-		struct listing *l = listing_new();
-
-		rc = listing_read(l, s->index_fd, 0);
-		s->index_used = l->n > 0;
-		listing_free(l);
-		if (rc < 0)
-			return err_set(e, -rc, "read %s/index: %s", work, strerror(-rc));
-	}
-	return rc;
+	return rc < 0 ? rc : read_index(s, work, e);
 }
 
 /* A fresh upper's root becomes what the topmost layer that says so has as root. */
@@ -171,7 +189,7 @@ void union_close(struct share *s)
 }
 
 int union_open_share(struct fuse *f, struct share *s, const char *const *layers, unsigned nlayers,
-		     const char *upper, struct err *e)
+		     const char *upper, bool look, struct err *e)
 {
 	int rc;
 
@@ -183,6 +201,8 @@ int union_open_share(struct fuse *f, struct share *s, const char *const *layers,
 	if (upper == NULL && nlayers == 0)
 		return err_set(e, EINVAL, "a file system of nothing");
 	rc = open_layers(f, s, layers, nlayers, e);
+	if (rc == 0 && upper && look)
+		return look_upper(f, s, upper, e);
 	if (rc == 0 && upper)
 		rc = open_upper(f, s, upper, e);
 	if (rc == 0 && upper)
