@@ -122,6 +122,6 @@ extern const struct command cmd_attach, cmd_commit, cmd_complete, cmd_export, cm
 	cmd_save, cmd_start, cmd_stop, cmd_system_df, cmd_system_prune, cmd_tag, cmd_unpause,
 	cmd_version, cmd_wait;
 
-extern const struct command cmd_push;
+extern const struct command cmd_login, cmd_logout, cmd_manifest_inspect, cmd_push, cmd_search;
 
 #endif

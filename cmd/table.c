@@ -28,12 +28,15 @@ const struct command *const commands[] = {
 	&cmd_inspect,
 	&cmd_kill,
 	&cmd_load,
+	&cmd_login,
+	&cmd_logout,
 	&cmd_logs,
 	&cmd_pause,
 	&cmd_restart,
 	&cmd_rm,
 	&cmd_rmi,
 	&cmd_save,
+	&cmd_search,
 	&cmd_start,
 	&cmd_stop,
 	&cmd_tag,
@@ -44,6 +47,7 @@ const struct command *const commands[] = {
 	&cmd_container_prune,
 	&cmd_image_inspect,
 	&cmd_image_prune,
+	&cmd_manifest_inspect,
 	&cmd_system_df,
 	&cmd_system_prune,
 	/* hidden */
@@ -55,6 +59,7 @@ const struct command *const commands[] = {
 const struct group groups[] = {
 	{ "container", "Manage containers" },
 	{ "image", "Manage images" },
+	{ "manifest", "Look at manifests in registries" },
 	{ "system", "Manage zl" },
 	{ NULL, NULL },
 };

@@ -36,12 +36,11 @@ static void on_fatal(int sig)
 	raise(sig);
 }
 
-static void catch_fatal(void)
+static void catch_signals(const int *fatal, size_t n)
 {
-	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS };
 	struct sigaction sa = { .sa_handler = on_fatal };
 
-	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
+	for (size_t i = 0; i < n; i++) {
 		struct sigaction now;
 
 		/* a sanitizer's handler has more to say than ours */
@@ -50,27 +49,55 @@ static void catch_fatal(void)
 	}
 }
 
-int term_raw(int fd, struct err *e)
+static int begin(int fd, struct err *e)
 {
+	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS };
 	static bool registered;
 
 	if (tcgetattr(fd, &term.before) < 0)
 		return err_sys(e, "read the terminal's mode");
 	if (!registered) {
-		catch_fatal();
+		catch_signals(fatal, sizeof(fatal) / sizeof(fatal[0]));
 		atexit(term_restore);
 		registered = true;
 	}
 	term.fd = fd;
 	term.owner = getpid();
 	term.during = term.before;
-	cfmakeraw(&term.during);
+	return 0;
+}
+
+static int set(int fd, struct err *e)
+{
 	term.raw = 1;
 	if (tcsetattr(fd, TCSANOW, &term.during) < 0) {
 		term.raw = 0;
 		return err_sys(e, "set the terminal's mode");
 	}
 	return 0;
+}
+
+int term_raw(int fd, struct err *e)
+{
+	int r = begin(fd, e);
+
+	if (r < 0)
+		return r;
+	cfmakeraw(&term.during);
+	return set(fd, e);
+}
+
+int term_hide(int fd, struct err *e)
+{
+	static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	int r = begin(fd, e);
+
+	if (r < 0)
+		return r;
+	catch_signals(ending, sizeof(ending) / sizeof(ending[0]));
+	term.during.c_lflag &= ~(tcflag_t)ECHO;
+	term.during.c_lflag |= ISIG | ICANON;
+	return set(fd, e);
 }
 
 void term_again(void)

@@ -12,6 +12,8 @@
  * workload's terminal in the guest has made \r\n already.
  */
 int term_raw(int fd, struct err *e);
+/* Lines as ever, but what is typed is not shown; ends as term_raw does. */
+int term_hide(int fd, struct err *e);
 /* Back to what it was; safe in a signal handler, and when it is not raw. */
 void term_restore(void);
 /* Raw again after the shell had the terminal (SIGCONT). */

@@ -183,7 +183,7 @@ int auth_base64_decode(const char *text, struct str *out)
 	return have >= 6 || bits ? -EINVAL : 0;
 }
 
-static void base64_encode(struct str *out, const char *p, size_t n)
+void auth_base64_encode(struct str *out, const char *p, size_t n)
 {
 	const unsigned char *b = (const unsigned char *)p;
 
@@ -208,7 +208,7 @@ char *auth_basic(const struct auth_creds *c)
 		return NULL;
 	str_addf(&plain, "%s:%s", c->user, c->password);
 	str_add(&out, "Basic ");
-	base64_encode(&out, plain.s, plain.len);
+	auth_base64_encode(&out, plain.s, plain.len);
 	return str_steal(&out);
 }
 

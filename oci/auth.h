@@ -51,6 +51,7 @@ void auth_creds_free(struct auth_creds *c);
 char *auth_basic(const struct auth_creds *c);
 /* Base64 decoding; -EINVAL where it is none. */
 int auth_base64_decode(const char *text, struct str *out);
+void auth_base64_encode(struct str *out, const char *p, size_t n);
 
 /*
  * Fetches a token for the scope from the challenge's realm, with the

@@ -271,8 +271,8 @@ static int file_open(struct file *f, struct err *e)
 	if (f->j && js_is_object(f->j))
 		return 0;
 	/* What cannot be read must not be overwritten. */
-	return err_set(e, err.code ? err.code : EINVAL, "%s: %s", f->path,
-		       err.code ? err.msg : "it is no JSON object");
+	return err_set(e, err.code ? err.code : EINVAL, "%s%s", err.code ? "" : f->path,
+		       err.code ? err.msg : ": it is no JSON object");
 }
 
 static int file_save(struct file *f, struct err *e)
