@@ -51,10 +51,11 @@ static char *ask(const char *what, bool hidden, struct err *e)
 {
 	char *answer;
 
-	printf("%s: ", what);
-	fflush(stdout);
+	/* Who answers at once must not be shown either. */
 	if (hidden && term_hide(STDIN_FILENO, e) < 0)
 		return NULL;
+	printf("%s: ", what);
+	fflush(stdout);
 	answer = read_secret(false);
 	if (hidden) {
 		term_restore();

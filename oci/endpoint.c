@@ -164,7 +164,7 @@ static int read_creds(struct endpoint *p, struct err *e)
 {
 	int r = p->creds_read ? 0 : creds_find(p->repository, &p->creds, e);
 
-	p->creds_read = true;
+	p->creds_read = r >= 0;
 	return r < 0 ? r : 0;
 }
 
@@ -287,6 +287,9 @@ static int ask_scheme(struct endpoint *p, int scheme, const char *where, struct 
 /* Whether this looks as if the host spoke the other protocol, or none at this port. */
 static bool other_protocol(const struct endpoint *p, int r, const struct http_response *resp)
 {
+	/* It answered, and something went wrong later. */
+	if (r < 0 && resp->status)
+		return false;
 	if (r == -EPROTO || r == -ECONNRESET)
 		return true;
 	/* What HTTPS servers answer to plain HTTP; and no HTTPS where there is only HTTP. */
@@ -299,7 +302,8 @@ static int ask_first(struct endpoint *p, const char *where, struct http_request 
 		     struct http_response *resp, struct err *e)
 {
 	struct http_response second = { 0 };
-	int r;
+	struct err why = ERR_INIT;
+	int r, r2;
 
 	q->fresh = true;
 	r = ask_scheme(p, 0, where, q, resp, e);
@@ -309,14 +313,17 @@ static int ask_first(struct endpoint *p, const char *where, struct http_request 
 		return r;
 	}
 	q->fresh = true;
-	if (ask_scheme(p, 1, where, q, &second, NULL) == 0) {
+	r2 = ask_scheme(p, 1, where, q, &second, &why);
+	if (r2 == 0 || second.status) {
 		log_step("%s speaks %s", p->host, p->schemes[1]);
 		atomic_store(&p->scheme, 1);
 		atomic_store(&p->settled, true);
 		q->fresh = false;
 		http_response_free(resp);
 		*resp = second;
-		return 0;
+		if (r2 < 0 && e)
+			*e = why;
+		return r2;
 	}
 	q->fresh = false;
 	http_response_free(&second);

@@ -317,12 +317,15 @@ static size_t on_source(char *p, size_t size, size_t count, void *arg)
 	return (size_t)got;
 }
 
-/* And for them once more, when a kept connection turns out to be closed. */
+/*
+ * And for them once more, when a kept connection turns out to be closed. Not where one attempt is
+ * all there may be: the server may have kept what it got and would append.
+ */
 static int on_seek(void *arg, curl_off_t to, int whence)
 {
 	struct attempt *a = arg;
 
-	if (whence != SEEK_SET || to < 0)
+	if (whence != SEEK_SET || to < 0 || (a->q->once && a->given))
 		return CURL_SEEKFUNC_FAIL;
 	a->given = (uint64_t)to;
 	return CURL_SEEKFUNC_OK;

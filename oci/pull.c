@@ -356,12 +356,16 @@ static int layer_try(struct job *j, struct err *e)
 	if (here < 0)
 		return here;
 	r = begin_layer(j, e);
-	if (r != 0) {
-		if (j->f.w)
-			blob_writer_abort(j->f.w, r > 0);
-		if (r > 0 && !store_layer_has(pull->s, j->diff_id, &j->size))
+	if (r < 0 && j->f.w)
+		blob_writer_abort(j->f.w, false);
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		part = here ? 0 : blob_writer_have(j->f.w);
+		r = here ? 0 : fetch(j, e);
+		if (r == 0 && !store_layer_has(pull->s, j->diff_id, &j->size))
 			return err_set(e, EIO, "it disappeared from the store");
-		return r < 0 ? r : 0;
+		return r == -EBADMSG && part ? 1 : r;
 	}
 	if (here)
 		return unpack_here(j, e);
@@ -454,7 +458,12 @@ static void plan(struct crew *crew)
 	for (size_t i = 0; i < crew->n; i++) {
 		struct job *j = &crew->jobs[i];
 
-		j->here = store_layer_has(pull->s, j->diff_id, &j->size);
+		/*
+		 * The same layer may be here from a blob that was compressed otherwise: the
+		 * image is whole, for others who read the store, only with its own.
+		 */
+		j->here = store_layer_has(pull->s, j->diff_id, &j->size) &&
+			  (pull->g == NULL || store_blob_has(pull->s, &j->d->digest, j->d->size));
 		progress_set(pull->p, j->row, j->here ? "Already exists" : "Pulling fs layer", 0,
 			     0);
 	}

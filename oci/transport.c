@@ -234,6 +234,8 @@ int transport_explain(const struct http_request *q, CURLcode code, const char *r
 			return err_set(e, ETIMEDOUT, "no complete answer within %u seconds",
 				       q->small_s ? q->small_s : HTTP_SMALL_S);
 		return err_set(e, ETIMEDOUT, "%.*s", (int)n, why);
+	case CURLE_SEND_FAIL_REWIND:
+		return err_set(e, ECONNRESET, "the connection broke");
 	case CURLE_PARTIAL_FILE:
 		return err_set(e, ECONNRESET, "the answer is truncated");
 	case CURLE_PEER_FAILED_VERIFICATION:

@@ -25,6 +25,7 @@ struct session {
 	const struct upload *u;
 	char *location; /* NULL: there is none */
 	uint64_t at;	/* bytes the registry has */
+	bool resumed;	/* after a transfer that broke */
 };
 
 static void take_location(struct session *x, struct http_response *resp)
@@ -40,6 +41,7 @@ static void session_drop(struct session *x)
 	free(x->location);
 	x->location = NULL;
 	x->at = 0;
+	x->resumed = false;
 }
 
 static bool blob_there(struct registry *g, const struct upload *u, struct err *e, int *rc)
@@ -86,7 +88,8 @@ static int judge(struct session *x, const struct http_response *resp, struct err
 {
 	if (resp->status >= 200 && resp->status < 300)
 		return 0;
-	if (resp->status == 404 || resp->status == 416) {
+	/* 400: the digest is wrong, where the registry lost count of what came. */
+	if (resp->status == 404 || resp->status == 416 || (resp->status == 400 && x->resumed)) {
 		session_drop(x);
 		return err_set(e, EAGAIN, "%s: the upload was lost (HTTP status %d)",
 			       registry_host(x->g), resp->status);
@@ -167,6 +170,7 @@ static void resume(struct session *x)
 	take_location(x, &resp);
 	/* "0-0" is what an empty one is said to have. */
 	x->at = resp.last > 0 ? (uint64_t)resp.last + 1 : 0;
+	x->resumed = true;
 	log_step("%s has %llu bytes of the upload", registry_host(x->g), (unsigned long long)x->at);
 }
 

@@ -4,22 +4,40 @@
 faulty.py LAYOUT FAULT STATE: STATE is a folder: "port" appears in it when the server listens,
 "log" gets a line per request, and the creation of "go" ends every wait.
 
-Faults: none; for blobs truncated, longer, flipped, stalled (half, then waits), reset;
-for manifests html, notjson, empty, endless, wrongdigest, hugeint, nolayers; for everything
-status-NNN, silent (accepts, never answers until "go"), redirects, unauthorized.
+Faults: none; for blobs truncated, longer, flipped, stalled (half, then waits), reset, drip (a byte
+now and then), broken (half the first time, ranges then), elsewhere (redirected to another server,
+which notes in "leaks" what it is shown); for manifests html, notjson, empty, endless, wrongdigest,
+hugeint, nolayers, recursive (index within index), hugeindex; for everything status-NNN, silent
+(accepts, never answers until "go"), redirects, unauthorized, flaky (503 to every first request),
+limited (429 likewise); for tokens tokens (each is good for two requests), tokenhtml, tokennone,
+tokenrefused, tokenloop (the registry takes none); for pushes pushbreak (a transfer breaks half-way
+once), pushlost (and what came is forgotten), pushdenied; for searches catalogue (in pages),
+catalogueloop (a page that leads to itself).
+
+FAULTY_TLS="CERT KEY": by HTTPS.
 """
+import hashlib
 import http.server
 import json
 import os
 import pathlib
 import socket
+import ssl
 import struct
 import sys
 import threading
 import time
+import urllib.parse
 
 LAYOUT, FAULT, STATE = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
 LOG = threading.Lock()
+SEEN = set()  # requests that came once
+TOKENS = {}  # how often each may still be shown
+UPLOADS, BLOBS, PUT = {}, {}, {}  # pushes on their way, what was pushed
+TYPES = {
+    "image": "application/vnd.oci.image.manifest.v1+json",
+    "index": "application/vnd.oci.image.index.v1+json",
+}
 
 
 def wait_for_go():
@@ -36,6 +54,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format, *args):  # pylint: disable=redefined-builtin
         with LOG, open(STATE / "log", "a", encoding="utf-8") as f:
             f.write(f"{self.command} {self.path}\n")
+
+    def first_time(self):
+        """Whether this request has not come before."""
+        with LOG:
+            new = (self.command, self.path) not in SEEN
+            SEEN.add((self.command, self.path))
+        return new
 
     def answer(self, status, body, ctype="application/json", length=None, headers=()):
         """A whole answer."""
@@ -64,6 +89,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
             wait_for_go()
             self.wfile.write(data[len(data) // 2 :])
+        elif FAULT == "drip":
+            self.answer(200, b"", "application/octet-stream", len(data))
+            for byte in data:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.05)
+        elif FAULT == "broken" and len(data) > 4096:
+            self.broken(data)
+        elif FAULT == "elsewhere" and self.server.other:
+            where = f"http://127.0.0.1:{self.server.other}{self.path}"
+            self.answer(307, b"", headers=[("Location", where)])
         elif FAULT == "reset":
             self.answer(200, data[:10], "application/octet-stream", len(data))
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -71,9 +106,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.answer(200, data, "application/octet-stream")
 
+    def broken(self, data):
+        """Half of it, and from then on ranges."""
+        first = (self.headers["Range"] or "bytes=0-")[6:].split("-")[0]
+        if self.headers["Range"]:
+            with LOG, open(STATE / "log", "a", encoding="utf-8") as f:
+                f.write(f"range {first}\n")
+            span = f"bytes {first}-{len(data) - 1}/{len(data)}"
+            return self.answer(206, data[int(first) :], headers=[("Content-Range", span)])
+        self.answer(200, data[: len(data) // 2], "application/octet-stream", len(data))
+        self.close_connection = True
+        return None
+
     def manifest(self, data, ctype, digest):
         """A manifest, or what the fault makes of it."""
         doc = json.loads(data)
+        if FAULT in ("recursive", "hugeindex"):
+            return self.answer(200, self.index(), TYPES["index"])
         if FAULT == "html":
             self.answer(200, b"<html><body>Log in to the hotel's WiFi</body></html>", "text/html")
         elif FAULT == "notjson":
@@ -97,6 +146,121 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, json.dumps(doc).encode(), ctype)
         else:
             self.answer(200, data, ctype, headers=[("Docker-Content-Digest", digest)])
+        return None
+
+    def index(self):
+        """Indexes within indexes, or one of very many entries."""
+        data, depth = b"{}", 1 if FAULT == "hugeindex" else 12
+        for _ in range(depth):
+            name = "sha256:" + hashlib.sha256(data).hexdigest()
+            PUT[name] = data
+            one = {"mediaType": TYPES["index"], "digest": name, "size": len(data)}
+            many = 100000 if FAULT == "hugeindex" else 1
+            doc = {"schemaVersion": 2, "mediaType": TYPES["index"], "manifests": [one] * many}
+            data = json.dumps(doc).encode()
+        return data
+
+    def token(self):
+        """What the token server says."""
+        if FAULT == "tokenhtml":
+            return self.answer(200, b"<html>Sign in</html>", "text/html")
+        if FAULT == "tokennone":
+            return self.answer(200, b'{"expires_in": -5}')
+        if FAULT == "tokenrefused":
+            return self.answer(401, b"{}")
+        with LOG:
+            name = f"t{len(TOKENS)}"
+            TOKENS[name] = 2
+        return self.answer(200, json.dumps({"token": name, "expires_in": 3600}).encode())
+
+    def let_in(self):
+        """Whether a token is shown that is still good; answers if not."""
+        shown = (self.headers["Authorization"] or "").removeprefix("Bearer ")
+        with LOG:
+            good = FAULT == "tokens" and TOKENS.get(shown, 0) > 0
+            if good:
+                TOKENS[shown] -= 1
+        if good:
+            return True
+        realm = f'Bearer realm="http://{self.headers["Host"]}/token",service="faulty"'
+        self.answer(401, b"{}", headers=[("WWW-Authenticate", realm)])
+        return False
+
+    def catalogue(self):
+        """Names in pages of two, each page with the way to the next."""
+        names = [f"team/app{i}" for i in range(7)] + ["other/App1x"]
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        at = int(query.get("last", ["0"])[0])
+        headers = [("Link", f'</v2/_catalog?n=2&last={at + 2}>; rel="next"')]
+        if FAULT == "catalogueloop":
+            headers = [("Link", '</v2/_catalog?n=2&last=0>; rel="next"')]
+        elif at + 2 >= len(names):
+            headers = []
+        body = json.dumps({"repositories": names[at : at + 2]}).encode()
+        return self.answer(200, body, headers=headers)
+
+    # --- pushes
+
+    def body(self, limit=None):
+        """What was sent, or its beginning."""
+        n = int(self.headers["Content-Length"] or 0)
+        return self.rfile.read(n if limit is None else min(n, limit))
+
+    def do_POST(self):  # pylint: disable=invalid-name
+        """The beginning of an upload."""
+        if self.path == "/token":
+            self.body()
+            return self.token()
+        self.body()
+        if FAULT == "pushdenied":
+            return self.answer(403, b'{"errors":[{"code":"DENIED","message":"read-only"}]}')
+        with LOG:
+            name = f"u{len(UPLOADS)}"
+            UPLOADS[name] = b""
+        return self.answer(202, b"", headers=[("Location", f"/upload/{name}?state=0")])
+
+    def do_PATCH(self):  # pylint: disable=invalid-name
+        """More of it; or half of that, and a broken connection."""
+        name = urllib.parse.urlsplit(self.path).path.split("/")[-1]
+        if FAULT in ("pushbreak", "pushlost") and "broke" not in SEEN:
+            SEEN.add("broke")
+            UPLOADS[name] += self.body(int(self.headers["Content-Length"]) // 2)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            return None
+        if self.headers["Content-Range"]:
+            with LOG, open(STATE / "log", "a", encoding="utf-8") as f:
+                f.write(f"range {self.headers['Content-Range']}\n")
+            if not self.headers["Content-Range"].startswith(f"{len(UPLOADS[name])}-"):
+                return self.answer(416, b"")
+        UPLOADS[name] += self.body()
+        headers = [("Location", f"/upload/{name}?state={len(UPLOADS[name])}")]
+        return self.answer(202, b"", headers=headers)
+
+    def do_PUT(self):  # pylint: disable=invalid-name
+        """A manifest, or the end of an upload."""
+        where = urllib.parse.urlsplit(self.path)
+        data = self.body()
+        if where.path.startswith("/v2/"):
+            PUT[where.path.split("/")[-1]] = data
+            return self.answer(201, b"")
+        data = UPLOADS.pop(where.path.split("/")[-1]) + data
+        digest = urllib.parse.parse_qs(where.query)["digest"][0]
+        if digest != "sha256:" + hashlib.sha256(data).hexdigest():
+            return self.answer(400, b'{"errors":[{"code":"DIGEST_INVALID"}]}')
+        BLOBS[digest] = data
+        return self.answer(201, b"")
+
+    def upload_state(self):
+        """How far an upload is."""
+        name = urllib.parse.urlsplit(self.path).path.split("/")[-1]
+        if FAULT == "pushlost":
+            UPLOADS.pop(name, None)
+        if name not in UPLOADS:
+            return self.answer(404, b"{}")
+        n = len(UPLOADS[name])
+        headers = [("Location", f"/upload/{name}?state={n}"), ("Range", f"0-{max(n - 1, 0)}")]
+        return self.answer(204, b"", headers=headers)
 
     def do_GET(self):  # pylint: disable=invalid-name
         """GET and HEAD."""
@@ -109,6 +273,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(307, b"", headers=[("Location", self.path)])
         if FAULT == "unauthorized":
             return self.answer(401, b"{}", headers=[("WWW-Authenticate", 'Basic realm="x"')])
+        if FAULT in ("flaky", "limited") and self.first_time():
+            headers = [("Retry-After", "1")]
+            return self.answer(503 if FAULT == "flaky" else 429, b"{}", headers=headers)
+        if self.path.startswith("/token"):
+            return self.token()
+        if FAULT.startswith("token") and not self.let_in():
+            return None
+        if self.path.startswith("/upload/"):
+            return self.upload_state()
+        if self.path.startswith("/v2/_catalog") and FAULT.startswith("catalogue"):
+            return self.catalogue()
+        return self.get()
+
+    def get(self):
+        """What any registry answers."""
         parts = self.path.split("/")
         if self.path == "/v2/":
             return self.answer(200, b"{}")
@@ -123,6 +302,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with open(LAYOUT / "index.json", encoding="utf-8") as f:
             entries = json.load(f)["manifests"]
         digest = which if which.startswith("sha256:") else entries[0]["digest"]
+        if digest in PUT:
+            return self.answer(200, PUT[digest], TYPES["index"])
+        if FAULT.startswith("push"):
+            return self.answer(200 if digest in BLOBS else 404, b"{}")
         path = LAYOUT / "blobs" / "sha256" / digest.removeprefix("sha256:")
         if "/" in digest or not path.exists():
             return self.answer(404, b'{"errors":[{"code":"BLOB_UNKNOWN"}]}')
@@ -136,14 +319,34 @@ class Server(http.server.ThreadingHTTPServer):
     """Quiet about clients that go away, which is what they are tested with."""
 
     daemon_threads = True
+    other = 0  # the port of the server "elsewhere"
 
     def handle_error(self, request, client_address):
         pass
 
 
+class Elsewhere(Handler):
+    """The server that blobs are redirected to: notes what nobody should show it."""
+
+    def do_GET(self):  # pylint: disable=invalid-name
+        if self.headers["Authorization"]:
+            (STATE / "leaks").write_text(self.headers["Authorization"], encoding="utf-8")
+        super().get()
+
+    do_HEAD = do_GET
+
+
 def main():
     """Serves until killed."""
     server = Server(("127.0.0.1", 0), Handler)
+    if FAULT == "elsewhere":
+        other = Server(("127.0.0.1", 0), Elsewhere)
+        server.other = other.server_address[1]
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+    if "FAULTY_TLS" in os.environ:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*os.environ["FAULTY_TLS"].split())
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     (STATE / "port.new").write_text(str(server.server_address[1]), encoding="utf-8")
     os.rename(STATE / "port.new", STATE / "port")
     server.serve_forever()
