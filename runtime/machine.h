@@ -15,6 +15,7 @@
  * thread.
  */
 struct virtio_device;
+struct confine_list;
 struct machine;
 
 #define MACHINE_DEVICES_MAX 8
@@ -76,10 +77,7 @@ int machine_pause(struct machine *m, struct err *e);
 int machine_resume(struct machine *m, struct err *e);
 /* How many bytes it may get later: mem_more, or 0. */
 uint64_t machine_room(const struct machine *m);
-/*
- * The guest can reach the first `bytes` (at most machine_room) of them from now on. On KVM this
- * is an ioctl (KVM_SET_USER_MEMORY_REGION) of the loop's thread while the guest runs.
- */
+/* The guest can reach the first `bytes` (at most machine_room) of them from now on. */
 int machine_grow(struct machine *m, uint64_t bytes, struct err *e);
 /*
  * Ends the VM at once (nothing is lost but what the guest had not synced),
@@ -109,6 +107,8 @@ struct machine_ops {
 	/* NULL: it does not grow */
 	uint64_t (*room)(const struct machine *m);
 	int (*grow)(struct machine *m, uint64_t bytes, struct err *e);
+	/* system calls the loop's thread makes for it while the guest runs; NULL: none */
+	const struct confine_list *calls;
 };
 
 /* The first member of each machine's own struct. */

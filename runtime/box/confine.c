@@ -184,11 +184,14 @@ int confine_loop(struct holder *h, struct err *e)
 	struct confine *c = of_thread(&h->confine.loop, "loop");
 	own_free char *own = box_path(h->dirs, h->spec->id);
 	int rc = confine_rules_add(c->rules, own, CONFINE_ALL, e);
+	unsigned n = 1;
 
 	c->lists[0] = &holder_loop_calls;
 	c->child = machine_pid(h->vm.machine);
 	if (c->child)
-		c->lists[1] = &child_list;
+		c->lists[n++] = &child_list;
+	if (h->vm.machine->ops->calls)
+		c->lists[n++] = h->vm.machine->ops->calls;
 	if (rc == 0)
 		rc = confine_rules_add(c->rules, "/etc/resolv.conf", CONFINE_READ, e);
 	if (rc == 0)

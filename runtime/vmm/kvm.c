@@ -415,6 +415,14 @@ static int kvm_pid(const struct machine *m)
 	return 0;
 }
 
+/* Of the loop's thread; a vcpu's own are in vcpu.c. */
+static const struct confine_call loop_calls[] = {
+	CONFINE_IF(ioctl, 1, KVM_SET_USER_MEMORY_REGION), /* machine_grow */
+};
+
+static const struct confine_list loop_list = { loop_calls,
+					       sizeof(loop_calls) / sizeof(*loop_calls) };
+
 const struct machine_ops machine_kvm = {
 	.name = "kvm",
 	.start = kvm_start,
@@ -424,4 +432,5 @@ const struct machine_ops machine_kvm = {
 	.pid = kvm_pid,
 	.room = kvm_room,
 	.grow = kvm_grow,
+	.calls = &loop_list,
 };
