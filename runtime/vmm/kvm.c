@@ -16,13 +16,14 @@
 
 #define KVM_DEVICE   "/dev/kvm"
 #define CPUS_DEFAULT 4 /* or the host's, if it has fewer */
+#define HUGE_PAGE    (2UL << 20)
 
 /*
  * What the kernel is told. Its console is a virtio device; earlyprintk (behind
  * "quiet", or it would first say all there is) costs ten exits and is for its
- * last words until then. The per-CPU areas are made
- * of pages: else 2 MiB are cleared, and so taken from the host, for them. A
- * lock prefix costs one CPU little, patching 7000 of them away costs a lot.
+ * last words until then. The per-CPU areas are made of pages: else 2 MiB are
+ * cleared, and so taken from the host, for them. A lock prefix costs one CPU
+ * little, patching 7000 of them away costs a lot.
  */
 #define CMDLINE_BASE                                                                \
 	"quiet loglevel=1 earlyprintk=ttyS0 console=hvc0 8250.nr_uarts=0 reboot=t " \
@@ -142,22 +143,31 @@ static int add_memory(struct vmm *v, uint64_t gpa, uint64_t off, uint64_t size, 
 	return add_slot(v, gpa, v->ram + off, size, e);
 }
 
+/*
+ * Room for guest memory, NULL if there is none. Anonymous, since the devices
+ * live in this process and nobody shares it: shared (memfd) pages cost about
+ * twice the time per first touch. In huge pages if the host has some to
+ * spare, hence aligned: a boot takes 2600 faults less, of 6400, and 10 MB more.
+ */
 static void *reserve(uint64_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *p = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t before;
 
 	if (p == MAP_FAILED)
 		return NULL;
+	before = -(uintptr_t)p & (HUGE_PAGE - 1);
+	if (before)
+		munmap(p, before);
+	p += before;
+	munmap(p + size, HUGE_PAGE - before);
+	madvise(p, size, MADV_HUGEPAGE);
 	/* a dump of the holder is no dump of the guest */
 	madvise(p, size, MADV_DONTDUMP);
 	return p;
 }
 
-/*
- * Anonymous, since the devices live in this process and nobody shares it:
- * shared (memfd) pages cost about twice the time per first touch.
- */
 static int make_memory(struct vmm *v, uint64_t size, struct err *e)
 {
 	uint64_t low = size < VMM_HOLE ? size : VMM_HOLE;

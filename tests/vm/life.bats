@@ -241,6 +241,16 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 	nothing_runs
 }
 
+@test "a kernel that dies before it has a console still has its last words" {
+	gcc -nostdlib -static -no-pie -Wl,-e,start,--build-id=none,-Ttext-segment=0x200000 \
+		-o "$BATS_TEST_TMPDIR/dying" "$BATS_TEST_DIRNAME/../lib/dying.S"
+	ZL_KERNEL=$BATS_TEST_TMPDIR/dying run --separate-stderr within 60 zl run -q --rm busybox true
+	status_is 125
+	stderr_has "its console says"
+	stderr_has "no words without a console"
+	nothing_runs
+}
+
 # bats test_tags=qemu
 @test "QEMU that is missing, or that fails to start" {
 	mkdir -p bin2 empty
