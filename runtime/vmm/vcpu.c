@@ -159,7 +159,7 @@ bool vcpu_exit(struct vcpu *c)
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		return true;
 	case KVM_EXIT_SHUTDOWN: /* a triple fault: reboot=t and panics end in one by intent */
-		return end(c, VMM_TRIPLE_FAULT, "the guest's kernel reset the VM");
+		return end(c, VMM_TRIPLE_FAULT, "the guest's kernel panicked or reset the VM");
 	case KVM_EXIT_SYSTEM_EVENT:
 		return end(c, VMM_TRIPLE_FAULT, "the guest's kernel ended the VM");
 	case KVM_EXIT_FAIL_ENTRY:
