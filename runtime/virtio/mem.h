@@ -2,6 +2,7 @@
 #ifndef ZL_VIRTIO_MEM_H
 #define ZL_VIRTIO_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -18,6 +19,11 @@ struct gmem_region {
 struct gmem {
 	unsigned n;
 	struct gmem_region r[GMEM_REGIONS_MAX];
+	/*
+	 * A device's shared memory (device.h), or size 0. Files of the host's are mapped
+	 * into it: touching it can raise SIGBUS, so that it is no memory for gmem_at.
+	 */
+	struct gmem_region window;
 };
 
 /*
@@ -26,6 +32,9 @@ struct gmem {
  * moment: copy first, then check, then use the copy.
  */
 void *gmem_at(const struct gmem *m, uint64_t gpa, uint64_t len);
+
+/* The same within the window; only for the kernel to read and write there (bounce.h). */
+void *gmem_window_at(const struct gmem *m, uint64_t gpa, uint64_t len);
 
 /*
  * memcpy out of guest memory: afterwards the copy is what is looked at. The

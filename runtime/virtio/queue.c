@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "runtime/virtio/bounce.h"
+
 /*
  * Theory of operation (virtio 1.2, 2.7).
  *
@@ -87,6 +89,11 @@ static int add_segment(struct virtq *q, struct virtq_chain *c, const struct desc
 	if (n == VIRTQ_SEGS_MAX)
 		return ring_broken(q);
 	host = gmem_at(q->mem, d->addr, d->len);
+	c->window[n] = false;
+	if (host == NULL) {
+		host = gmem_window_at(q->mem, d->addr, d->len);
+		c->window[n] = c->bounce = true;
+	}
 	if (host == NULL)
 		return ring_broken(q);
 	c->seg[n] = (struct iovec){ host, d->len };
@@ -148,16 +155,21 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c)
 	c->head = atomic_load_explicit(&a->ring[q->next & (q->size - 1U)], memory_order_relaxed);
 	c->nout = c->nin = 0;
 	c->out_len = c->in_len = 0;
+	c->bounce = false;
 	if (walk(q, c) < 0)
 		return -EPROTO;
 	c->out = c->seg;
 	c->in = c->seg + c->nout;
 	q->next++;
+	if (c->bounce && bounce_begin(q, c) < 0)
+		return ring_broken(q);
 	return 1;
 }
 
 void virtq_unpop(struct virtq *q)
 {
+	if (q->bounced)
+		bounce_unpop(q);
 	q->next--;
 }
 
@@ -166,6 +178,8 @@ void virtq_push(struct virtq *q, uint16_t head, uint32_t written)
 	struct used *u = q->used;
 	struct used_elem *e = &u->ring[q->used_idx & (q->size - 1U)];
 
+	if (q->bounced)
+		bounce_end(q, head, written);
 	atomic_store_explicit(&e->id, head, memory_order_relaxed);
 	atomic_store_explicit(&e->len, written, memory_order_relaxed);
 	q->used_idx++;

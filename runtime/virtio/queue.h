@@ -15,6 +15,9 @@
  * queue belongs to one thread. Everything the guest wrote is read once and
  * checked; a guest that breaks the rules makes virtq_pop say -EPROTO, now
  * and for ever after, and the device stops using the queue.
+ *
+ * Segments are memory that can be touched: those which the guest put into a
+ * window of files are copies (bounce.h).
  */
 
 /* The largest queue a device may offer. */
@@ -37,6 +40,8 @@ struct virtq {
 	uint16_t signalled_idx;
 	bool signalled_valid;
 	bool broken;
+	struct virtq_bounce *bounced; /* chains under way with segments in the window (bounce.h) */
+	size_t bounced_bytes;
 };
 
 struct virtq_chain {
@@ -44,11 +49,15 @@ struct virtq_chain {
 	unsigned nout, nin;	/* segments: out is readable, in is writable */
 	size_t out_len, in_len; /* bytes */
 	struct iovec *out, *in; /* into seg */
+	bool bounce;		/* queue.c's: some segment lies in the window */
 	struct iovec seg[VIRTQ_SEGS_MAX];
+	bool window[VIRTQ_SEGS_MAX]; /* queue.c's: the segment lies in the window */
 };
 
 /* Once, after the transport filled in its part: takes over the used index. */
 void virtq_init(struct virtq *q);
+/* When the device has stopped: what was popped and never pushed is forgotten. */
+void virtq_stop(struct virtq *q);
 
 /* 1: *c is the next chain; 0: none is available; -EPROTO: the ring is broken. */
 int virtq_pop(struct virtq *q, struct virtq_chain *c);

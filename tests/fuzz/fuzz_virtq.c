@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "runtime/base/cursor.h"
 #include "runtime/virtio/queue.h"
@@ -17,7 +18,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Behind the guest's memory, a page apart: a page that is there and one that is not. */
+#define WINDOW 8192U
+
 static unsigned signals;
+
+/* Made once: queues that see a copy of it only. */
+static uint8_t *window(void)
+{
+	static uint8_t *p;
+
+	if (p == NULL) {
+		p = mmap(NULL, WINDOW, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (p == MAP_FAILED || mprotect(p, WINDOW / 2, PROT_READ | PROT_WRITE) < 0)
+			abort();
+	}
+	return p;
+}
 
 static void count(struct virtq *q)
 {
@@ -69,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cur in = cur_of(data, size), ops;
 	uint8_t *ram, shape = 0, nops = 0, op;
 	const void *script;
-	struct gmem mem = { 1, { { 0x1000, RAM, NULL } } };
+	struct gmem mem = { .n = 1, .r = { { 0x1000, RAM, NULL } } };
 	struct virtq q = { .mem = &mem, .kick_fd = -1, .signal = count };
 	size_t n;
 
@@ -82,6 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	n = cur_left(&in) < RAM ? cur_left(&in) : RAM;
 	cur_copy(&in, ram, n);
 	mem.r[0].host = ram;
+	if (shape & 2)
+		mem.window = (struct gmem_region){ 0x3000, WINDOW, window() };
 	q.size = (uint16_t)(1U << (shape & 5)); /* 1, 2, 16 or 32 */
 	q.event_idx = shape & 0x80;
 	q.desc = ram;
@@ -99,6 +118,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (op & 0x20)
 			((uint16_t *)q.avail)[1]++; /* one more is available */
 	}
+	virtq_stop(&q);
+	if (q.bounced_bytes)
+		abort();
 	free(ram);
 	return 0;
 }

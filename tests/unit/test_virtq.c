@@ -5,9 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
+#include "runtime/virtio/bounce.h"
 #include "tests/unit/ringdriver.h"
 
 #define RAM (1U << 20)
@@ -31,7 +33,9 @@ static int teardown(void **state)
 static void test_gmem(void **state)
 {
 	uint8_t a[64], b[64];
-	struct gmem m = { 2, { { 0, 64, a }, { 1000, 64, b } } };
+	struct gmem m = { .n = 2,
+			  .r = { { 0, 64, a }, { 1000, 64, b } },
+			  .window = { 5000, 64, a } };
 
 	(void)state;
 	rd_init(&d, RAM);
@@ -45,6 +49,12 @@ static void test_gmem(void **state)
 	assert_null(gmem_at(&m, 999, 1));
 	assert_null(gmem_at(&m, 1010, UINT64_MAX));
 	assert_null(gmem_at(&m, UINT64_MAX, 2));
+	assert_null(gmem_at(&m, 5000, 1));
+	assert_ptr_equal(gmem_window_at(&m, 5060, 4), a + 60);
+	assert_null(gmem_window_at(&m, 5060, 5));
+	assert_null(gmem_window_at(&m, 4999, 1));
+	assert_null(gmem_window_at(&m, 5064, 1));
+	assert_null(gmem_window_at(&m, 0, 1));
 }
 
 static void test_round_trip(void **state)
@@ -91,6 +101,132 @@ static void test_unpop(void **state)
 	virtq_unpop(&rq->q);
 	assert_int_equal(virtq_pop(&rq->q, &c), 1);
 	assert_int_equal(c.head, a);
+}
+
+#define WINDOW	    0x6000000000ULL
+#define WINDOW_SIZE (4U << 20)
+#define PAGE	    4096U
+
+/* A window whose first pages are memory; the rest is not there, as beyond a file's end. */
+static uint8_t *window_make(uint32_t there)
+{
+	uint8_t *p = mmap(NULL, WINDOW_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(p, MAP_FAILED);
+	if (there)
+		assert_int_equal(mprotect(p, there, PROT_READ | PROT_WRITE), 0);
+	d.mem.window = (struct gmem_region){ WINDOW, WINDOW_SIZE, p };
+	return p;
+}
+
+/* Segments in the window are copies, in both directions; others are where they are. */
+static void test_window(void **state)
+{
+	struct rd_queue *rq = setup(8, false);
+	uint8_t *w = window_make(2 * PAGE);
+	uint64_t ram = rd_alloc(&d, 100, 1);
+	struct rd_seg seg[] = { { ram, 10, false },
+				{ WINDOW + PAGE - 3, 6, false },
+				{ WINDOW + 8, 4, true },
+				{ ram + 10, 4, true },
+				{ WINDOW + 64, 4, true } };
+	uint16_t a, b;
+
+	(void)state;
+	memcpy(w + PAGE - 3, "abcdef", 6);
+	memset(w, '.', 80);
+	a = rd_add(rq, seg, 5);
+	b = rd_add_indirect(&d, rq, seg, 5);
+	assert_int_equal(virtq_pop(&rq->q, &c), 1);
+	assert_int_equal(c.head, a);
+	assert_ptr_equal(c.out[0].iov_base, rd_ptr(&d, ram));
+	assert_memory_equal(c.out[1].iov_base, "abcdef", 6);
+	assert_ptr_equal(c.in[1].iov_base, rd_ptr(&d, ram + 10));
+	assert_true((uint8_t *)c.in[0].iov_base < w ||
+		    (uint8_t *)c.in[0].iov_base > w + WINDOW_SIZE);
+	assert_int_equal(c.out_len, 16);
+	assert_int_equal(c.in_len, 12);
+	memcpy(c.in[0].iov_base, "1234", 4);
+	memcpy(c.in[1].iov_base, "5678", 4);
+	memcpy(c.in[2].iov_base, "9abc", 4);
+	/* the next one is popped before this one is handed back, and put back, and popped again */
+	assert_int_equal(virtq_pop(&rq->q, &c), 1);
+	virtq_unpop(&rq->q);
+	assert_int_equal(virtq_pop(&rq->q, &c), 1);
+	assert_int_equal(c.head, b);
+	assert_memory_equal(w + 8, "....", 4);
+	virtq_push(&rq->q, a, 10);
+	assert_memory_equal(w + 7, ".1234.", 6);
+	assert_memory_equal(w + 63, ".9a...", 6);
+	memcpy(c.in[0].iov_base, "zzzz", 4);
+	virtq_push(&rq->q, b, 0);
+	assert_memory_equal(w + 7, ".1234.", 6);
+	assert_int_equal(rq->q.bounced_bytes, 0);
+	assert_false(rq->q.broken);
+	munmap(w, WINDOW_SIZE);
+}
+
+/* What the host cannot provide, what reaches out, what is too much: the queue ends, nothing else.
+ */
+static void test_window_broken(void **state)
+{
+	static const struct rd_seg bad[] = {
+		{ WINDOW + 2 * PAGE, 1, false },
+		{ WINDOW + 2 * PAGE - 1, 2, false },
+		{ WINDOW + WINDOW_SIZE - 1, 2, false },
+		{ WINDOW, UINT32_MAX, true },
+		{ WINDOW, 0, true },
+		{ WINDOW, VIRTQ_BOUNCE_MAX + 1, true },
+	};
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct rd_queue *rq = setup(8, false);
+		uint8_t *w = window_make(2 * PAGE);
+
+		rd_add(rq, &bad[i], 1);
+		assert_int_equal(virtq_pop(&rq->q, &c), -EPROTO);
+		assert_int_equal(virtq_pop(&rq->q, &c), -EPROTO);
+		virtq_stop(&rq->q);
+		assert_int_equal(rq->q.bounced_bytes, 0);
+		munmap(w, WINDOW_SIZE);
+		teardown(state);
+	}
+	/* room for a reply that is not there: found out when the reply goes there */
+	{
+		struct rd_queue *rq = setup(8, false);
+		uint8_t *w = window_make(0);
+		struct rd_seg in = { WINDOW, 8, true },
+			      half = { WINDOW, VIRTQ_BOUNCE_MAX / 2, true };
+		uint16_t h = rd_add(rq, &in, 1);
+
+		assert_int_equal(virtq_pop(&rq->q, &c), 1);
+		virtq_push(&rq->q, h, 8);
+		assert_int_equal(virtq_pop(&rq->q, &c), -EPROTO);
+		rq->q.broken = false;
+		/* chains under way count together */
+		rd_add(rq, &half, 1);
+		rd_add(rq, &half, 1);
+		rd_add(rq, &in, 1);
+		assert_int_equal(virtq_pop(&rq->q, &c), 1);
+		assert_int_equal(virtq_pop(&rq->q, &c), 1);
+		assert_int_equal(virtq_pop(&rq->q, &c), -EPROTO);
+		virtq_stop(&rq->q);
+		munmap(w, WINDOW_SIZE);
+	}
+	/* a table of descriptors is no data: in the window it is refused */
+	{
+		struct rd_seg table = { WINDOW, 16, false };
+		struct rd_queue *rq;
+		uint8_t *w;
+
+		teardown(state);
+		rq = setup(8, false);
+		w = window_make(2 * PAGE);
+		rd_add(rq, &table, 1);
+		rq->desc[0].flags = RD_INDIRECT;
+		assert_int_equal(virtq_pop(&rq->q, &c), -EPROTO);
+		munmap(w, WINDOW_SIZE);
+	}
 }
 
 static void test_indirect(void **state)
@@ -275,6 +411,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_gmem, teardown),
 		cmocka_unit_test_teardown(test_round_trip, teardown),
 		cmocka_unit_test_teardown(test_unpop, teardown),
+		cmocka_unit_test_teardown(test_window, teardown),
+		cmocka_unit_test_teardown(test_window_broken, teardown),
 		cmocka_unit_test_teardown(test_indirect, teardown),
 		cmocka_unit_test_teardown(test_direct_then_indirect, teardown),
 		cmocka_unit_test_teardown(test_flags_suppress, teardown),
