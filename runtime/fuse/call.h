@@ -44,6 +44,8 @@ struct call {
 		struct fuse_fallocate_in fallocate;
 		struct fuse_lseek_in lseek;
 		struct fuse_copy_file_range_in copy;
+		struct fuse_setupmapping_in setupmapping;
+		struct fuse_removemapping_in removemapping;
 	} arg;
 	const char *name, *name2; /* into tail */
 	/* what is left of the request */
@@ -104,11 +106,18 @@ extern const struct op_row op_table[OP_MAX];
 
 /* --- helpers of the operations */
 
-void attr_out(const struct attr *a, struct fuse_attr *to);
+/* n: whose they are. */
+void attr_out(const struct fuse *f, const struct node *n, const struct attr *a,
+	      struct fuse_attr *to);
 /* Fills an entry, and counts it as one of the guest's references to n. */
 void entry_out(struct fuse *f, struct node *n, const struct attr *a, struct fuse_entry_out *to);
 /* How long the guest may rely on names and attributes, in seconds. */
 uint64_t cache_time(const struct fuse *f);
+/*
+ * The open file behind a request, a reference: the handle's, or in a union the
+ * node's own, for which the lock may be dropped.
+ */
+int data_file(struct fuse *f, struct node *n, uint64_t fh, bool write, struct ofile **o);
 /* The handle of this call's node, or NULL. */
 struct handle *call_handle(struct call *c, uint64_t fh);
 
@@ -118,6 +127,7 @@ op_fn op_lookup, op_getattr, op_setattr, op_readlink, op_symlink, op_mknod, op_m
 op_fn op_open, op_create, op_tmpfile, op_read, op_write, op_release, op_fsync, op_fallocate,
 	op_lseek, op_copy_file_range;
 op_fn op_opendir, op_readdir, op_readdirplus, op_releasedir, op_fsyncdir;
+op_fn op_setupmapping, op_removemapping;
 op_fn op_setxattr, op_getxattr, op_listxattr, op_removexattr;
 
 #endif

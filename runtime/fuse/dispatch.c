@@ -82,6 +82,11 @@ const struct op_row op_table[OP_MAX] = {
 	[FUSE_COPY_FILE_RANGE] = { .fn = op_copy_file_range,
 				   ARG(fuse_copy_file_range_in),
 				   REPLY(fuse_write_out) },
+	[FUSE_SETUPMAPPING] = { .fn = op_setupmapping, ARG(fuse_setupmapping_in) },
+	[FUSE_REMOVEMAPPING] = { .fn = op_removemapping,
+				 ARG(fuse_removemapping_in),
+				 .names = NAMES_OWN,
+				 .no_node = true },
 	[FUSE_SYNCFS] = { .fn = op_syncfs, .no_node = true },
 };
 

@@ -15,6 +15,7 @@
 
 #include "runtime/base/err.h"
 #include "runtime/base/layer.h"
+#include "runtime/fuse/fuse.h"
 
 /*
  * Theory of operation.
@@ -30,6 +31,7 @@
  * meta.c	owner, mode and kind beside the file (base/layer.h)
  * union*.c	the union of layers and upper; knows no FUSE
  * bind.c	a folder of the host
+ * window.c	files' pages mapped into the guest (DAX)
  *
  * A node is one file as the guest knows it; however many names the file has.
  * It holds no descriptor but remembers a place: a parent and a name, from
@@ -122,6 +124,8 @@ struct node {
 	uint32_t hdev;		/* union: `where`; bind: index of the host's device */
 	uint16_t where;		/* union: layer, or WHERE_UPPER */
 	uint16_t type;		/* S_IFMT bits */
+	uint16_t mapped;	/* ranges of the window that show it ... */
+	uint16_t writable;	/* ... and that the guest may write to */
 	uint8_t place;
 	bool busy; /* is being copied up: its name must not change */
 	bool gone; /* its last name known to us was removed */
@@ -349,6 +353,7 @@ struct share {
 	int tmp_fd, orphan_fd, index_fd; /* below <upper>.work */
 	bool index_used;
 	uint64_t seq; /* for names in tmp */
+	bool dax;     /* its files may be mapped into the guest */
 	/* binds */
 	int bind_fd;
 	char *only;
@@ -389,9 +394,25 @@ struct fuse {
 	size_t listing_bytes;
 	uint64_t devs[DEVS_MAX];
 	unsigned ndevs;
+	struct fuse_window window; /* size 0: none */
+	struct window_range *ranges;
+	bool dax; /* the guest uses the window */
 	struct chore *chores;
 	atomic_uint_least64_t bytes_read, bytes_written;
 };
+
+/* --- the window (window.c): all under the lock */
+
+/* Whether a share's files can be mapped: a host's writable file must keep the blocks it has. */
+bool window_fits(const struct share *s);
+/* Whether the guest is to map this file instead of reading it. */
+bool window_wanted(const struct fuse *f, const struct node *n, uint64_t size);
+/* n was copied up, o is its file now: what the guest has mapped changes over to it. */
+void window_moved(struct fuse *f, struct node *n, const struct ofile *o);
+/* n, open as fd, is to become `size` bytes long: its writable ranges get their blocks. -errno. */
+int window_back(struct fuse *f, struct node *n, int fd, uint64_t size);
+/* Nothing is mapped any more. */
+void window_clear(struct fuse *f);
 
 void fuse_lock(struct fuse *f);
 void fuse_unlock(struct fuse *f);

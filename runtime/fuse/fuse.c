@@ -185,6 +185,7 @@ static void forget_all(struct fuse *f, unsigned own)
 		pthread_cond_wait(&f->idle, &f->lock);
 		f->epoch++;
 	}
+	window_clear(f);
 	handles_free(f);
 	nodes_free(f);
 	f->root = NULL;
@@ -203,6 +204,7 @@ void fuse_free(struct fuse *f)
 		free(f->share[i].name);
 	}
 	free(f->share);
+	free(f->ranges);
 	pthread_cond_destroy(&f->copied);
 	pthread_cond_destroy(&f->idle);
 	pthread_mutex_destroy(&f->lock);
@@ -254,6 +256,9 @@ static uint64_t wanted(const struct fuse *f)
 		return flags | FUSE_AUTO_INVAL_DATA | FUSE_ATOMIC_O_TRUNC;
 	flags |= FUSE_WRITEBACK_CACHE | FUSE_CACHE_SYMLINKS | FUSE_EXPLICIT_INVAL_DATA |
 		 FUSE_NO_OPENDIR_SUPPORT;
+	/* the guest offers the first of the two only where its kernel and device have a window */
+	if (f->window.size)
+		flags |= FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX;
 	return all_writable(f) ? flags | FUSE_NO_OPEN_SUPPORT : flags;
 }
 
@@ -276,6 +281,11 @@ int op_init(struct call *c)
 		make_roots(f);
 	}
 	flags = wanted(f) & offered;
+	f->dax = (flags & FUSE_MAP_ALIGNMENT) && (flags & FUSE_HAS_INODE_DAX);
+	if (f->dax)
+		out.map_alignment = FUSE_WINDOW_SHIFT;
+	else
+		flags &= ~(uint64_t)(FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX);
 	f->open_less = flags & FUSE_NO_OPEN_SUPPORT;
 	f->opendir_less = flags & FUSE_NO_OPENDIR_SUPPORT;
 	f->setxattr_ext = flags & FUSE_SETXATTR_EXT;

@@ -64,6 +64,28 @@ ssize_t fuse_handle(struct fuse *f, const struct iovec *out, int nout, const str
  */
 void fuse_reset(struct fuse *f);
 
+/*
+ * A window of the guest's memory, into which the engine maps pages of a union's
+ * files (DAX; window.c). Offsets and lengths are within size and multiples of
+ * FUSE_WINDOW_RANGE. Both return 0 or -errno; map replaces what is there, and
+ * when it fails nothing is there.
+ */
+#define FUSE_WINDOW_SHIFT 21
+#define FUSE_WINDOW_RANGE (1ULL << FUSE_WINDOW_SHIFT)
+struct fuse_window {
+	uint64_t size; /* a multiple of FUSE_WINDOW_RANGE */
+	void *arg;
+	/* Shows the file from `off` on at window offset `at`; write: the guest may change it. */
+	int (*map)(void *arg, uint64_t at, uint64_t len, int fd, uint64_t off, bool write);
+	int (*unmap)(void *arg, uint64_t at, uint64_t len);
+};
+/*
+ * When no thread is in fuse_handle. NULL takes the window away: nothing of it
+ * is unmapped, and map and unmap are not called any more. An engine of binds
+ * does not use it: others may truncate their files at any time.
+ */
+void fuse_set_window(struct fuse *f, const struct fuse_window *w);
+
 /* For the holder's stats: bytes read and written by the guest through this engine. */
 void fuse_counters(const struct fuse *f, uint64_t *bytes_read, uint64_t *bytes_written);
 

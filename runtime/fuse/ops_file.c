@@ -24,8 +24,7 @@ struct handle *call_handle(struct call *c, uint64_t fh)
 	return h && h->node == c->node ? h : NULL;
 }
 
-/* The open file behind a request: the handle's, or in a union the node's own. */
-static int data_file(struct fuse *f, struct node *n, uint64_t fh, bool write, struct ofile **o)
+int data_file(struct fuse *f, struct node *n, uint64_t fh, bool write, struct ofile **o)
 {
 	struct handle *h = fh ? handle_find(f, fh) : NULL;
 
@@ -213,6 +212,8 @@ int op_write(struct call *c)
 	rc = data_file(c->f, c->node, in->fh, true, &o);
 	if (rc == 0 && (in->write_flags & FUSE_WRITE_KILL_SUIDGID))
 		rc = c->node->share->ops->killpriv(c->f, c->node, o);
+	if (rc == 0)
+		rc = window_back(c->f, c->node, o->fd, in->offset);
 	if (rc < 0)
 		return rc;
 	fuse_unlock(c->f);
@@ -247,6 +248,7 @@ int op_fallocate(struct call *c)
 {
 	const struct fuse_fallocate_in *in = &c->arg.fallocate;
 	own_ofile struct ofile *o = NULL;
+	int mode = (int)in->mode;
 	int rc;
 
 	if (in->mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE |
@@ -255,13 +257,16 @@ int op_fallocate(struct call *c)
 	if (in->length == 0 || in->length > INT64_MAX || in->offset > INT64_MAX - in->length)
 		return -EINVAL;
 	rc = data_file(c->f, c->node, in->fh, true, &o);
+	if (rc == 0 && !(in->mode & FALLOC_FL_KEEP_SIZE))
+		rc = window_back(c->f, c->node, o->fd, in->offset + in->length);
 	if (rc < 0)
 		return rc;
+	/* what the guest may write to keeps its blocks */
+	if (c->node->writable && (mode & FALLOC_FL_PUNCH_HOLE))
+		mode = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
 	fuse_unlock(c->f);
 	do
-		rc = fallocate(o->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0
-			     ? -errno
-			     : 0;
+		rc = fallocate(o->fd, mode, (off_t)in->offset, (off_t)in->length) < 0 ? -errno : 0;
 	while (rc == -EINTR);
 	fuse_lock(c->f);
 	return rc;
@@ -316,6 +321,8 @@ int op_copy_file_range(struct call *c)
 	node_get(to);
 	/* first the one that may be copied up: the other could be the same file */
 	rc = data_file(c->f, to, in->fh_out, true, &to_file);
+	if (rc == 0 && to->writable)
+		rc = -EXDEV; /* it could share blocks then: the guest copies by itself */
 	if (rc == 0)
 		rc = data_file(c->f, c->node, in->fh_in, false, &from_file);
 	if (rc == 0) {

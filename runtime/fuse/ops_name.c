@@ -15,7 +15,8 @@ static uint32_t dev_encode(uint32_t major, uint32_t minor)
 	return (minor & 0xff) | (major & 0xfff) << 8 | (minor & 0xfff00) << 12;
 }
 
-void attr_out(const struct attr *a, struct fuse_attr *to)
+void attr_out(const struct fuse *f, const struct node *n, const struct attr *a,
+	      struct fuse_attr *to)
 {
 	*to = (struct fuse_attr){
 		.ino = a->ino,
@@ -33,6 +34,7 @@ void attr_out(const struct attr *a, struct fuse_attr *to)
 		.gid = a->gid,
 		.rdev = dev_encode(a->rdev_major, a->rdev_minor),
 		.blksize = a->blksize,
+		.flags = window_wanted(f, n, a->size) ? FUSE_ATTR_DAX : 0,
 	};
 }
 
@@ -41,7 +43,7 @@ void entry_out(struct fuse *f, struct node *n, const struct attr *a, struct fuse
 	memset(to, 0, sizeof(*to));
 	to->nodeid = n->id;
 	to->entry_valid = to->attr_valid = cache_time(f);
-	attr_out(a, &to->attr);
+	attr_out(f, n, a, &to->attr);
 	n->nlookup++;
 }
 
@@ -59,7 +61,7 @@ static int reply_attr(struct call *c, const struct attr *a)
 {
 	struct fuse_attr_out out = { .attr_valid = cache_time(c->f) };
 
-	attr_out(a, &out.attr);
+	attr_out(c->f, c->node, a, &out.attr);
 	return call_put(c, 0, &out, sizeof(out)) < 0 ? -EIO : (int)sizeof(out);
 }
 

@@ -96,10 +96,12 @@ static int set_link_times(struct fuse *f, struct node *n, const struct change *c
 	return rc;
 }
 
-static int set_size(struct fuse *f, struct target *t, uint64_t size)
+static int set_size(struct fuse *f, struct node *n, struct target *t, uint64_t size)
 {
-	int rc;
+	int rc = window_back(f, n, t->fd, size);
 
+	if (rc < 0)
+		return rc;
 	fuse_unlock(f); /* freeing blocks takes its time */
 	rc = ftruncate(t->fd, (off_t)size) < 0 ? -errno : 0;
 	fuse_lock(f);
@@ -114,7 +116,7 @@ static int set_all(struct fuse *f, struct node *n, const struct change *c, struc
 	int rc = 0;
 
 	if (c->valid & FATTR_SIZE)
-		rc = set_size(f, t, c->size);
+		rc = set_size(f, n, t, c->size);
 	if (rc == 0)
 		rc = meta_of_fd(t->fd, false, &m);
 	if (rc < 0)

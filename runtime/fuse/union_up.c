@@ -225,6 +225,8 @@ static int settle(struct fuse *f, struct node *n, const char *tmp, int fd, int64
 	}
 	if (!n->gone)
 		folder_name_up(n->parent, n->name);
+	if (n->place == PLACE_PINNED)
+		file_unpin(f, n); /* it was the layer's */
 	n->place = low_names >= 0 ? PLACE_INDEX : n->gone ? PLACE_ORPHAN : PLACE_NAME;
 	n->where = WHERE_UPPER;
 	node_rekey(f, n, WHERE_UPPER, st.st_ino);
@@ -295,6 +297,7 @@ static int up(struct fuse *f, struct node *n, uint64_t limit)
 		if (n->share->index_used && m.st.st_nlink > 1)
 			low_names_forget(n->share, n->ino);
 		file_cache(f, n, ofile_new(to, true));
+		window_moved(f, n, n->file);
 	}
 out:
 	ofile_put(from);

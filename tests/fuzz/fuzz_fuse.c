@@ -17,7 +17,8 @@
 #include "runtime/fuse/fuse.h"
 
 /*
- * The input: which engine, then requests: operation, node, room for the reply,
+ * The input: which engine (bits of the first byte: 0 a bind, 1 with all of INIT's
+ * flags, 2 without INIT, 3 with a window), then requests: operation, node, room for the reply,
  * length of the body, body. Nodes are given as small numbers, since ids are
  * handed out one by one; a handle in the body that is 0xff bytes is the last
  * one that was opened. Files may not grow large, so that no allocation fills
@@ -101,6 +102,38 @@ static struct fuse *start(bool bind)
 	return fuse_new(&b, 1, NULL);
 }
 
+#define WINDOW_SIZE (4 * FUSE_WINDOW_RANGE)
+
+/* A window that maps nothing and believes nothing. */
+static void check_range(uint64_t at, uint64_t len)
+{
+	if (at % FUSE_WINDOW_RANGE || len % FUSE_WINDOW_RANGE || len == 0 || at >= WINDOW_SIZE ||
+	    len > WINDOW_SIZE - at)
+		abort();
+}
+
+static int fake_map(void *arg, uint64_t at, uint64_t len, int fd, uint64_t off, bool write)
+{
+	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
+
+	(void)arg;
+	check_range(at, len);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || off % FUSE_WINDOW_RANGE ||
+	    off > INT64_MAX - len)
+		abort();
+	if (write && (flags & O_ACCMODE) != O_RDWR)
+		abort();
+	return off ? -ENOMEM : 0;
+}
+
+static int fake_unmap(void *arg, uint64_t at, uint64_t len)
+{
+	(void)arg;
+	check_range(at, len);
+	return 0;
+}
+
 /* The reply to one request; a handle it holds is kept for later ones. */
 static void ask(struct fuse *f, uint32_t op, uint64_t node, const void *body, size_t n, size_t room,
 		uint64_t *fh)
@@ -135,7 +168,10 @@ static void ask(struct fuse *f, uint32_t op, uint64_t node, const void *body, si
 
 static void init(struct fuse *f, bool all)
 {
-	struct fuse_init_in in = { .major = 7, .minor = 38, .flags = all ? UINT32_MAX : 0 };
+	struct fuse_init_in in = { .major = 7,
+				   .minor = 38,
+				   .flags = all ? UINT32_MAX : 0,
+				   .flags2 = all ? UINT32_MAX : 0 };
 	uint64_t fh;
 
 	ask(f, FUSE_INIT, 0, &in, sizeof(in), 256, &fh);
@@ -144,6 +180,7 @@ static void init(struct fuse *f, bool all)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct fuse_window window = { WINDOW_SIZE, NULL, fake_map, fake_unmap };
 	static const uint64_t any = UINT64_MAX;
 	struct cur c = cur_of(data, size);
 	uint8_t kind, op, node, room, len;
@@ -156,6 +193,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f = start(kind & 1);
 	if (f == NULL)
 		abort();
+	if (kind & 8)
+		fuse_set_window(f, &window);
 	if (!(kind & 4))
 		init(f, kind & 2);
 	for (int i = 0; i < REQUESTS_MAX; i++) {

@@ -203,9 +203,9 @@ static void unknown(void **state)
 {
 	struct client *c = &((struct world *)*state)->c;
 	struct fuse_attr a;
-	static const uint32_t ops[] = { 0,  7,	19, FUSE_GETLK, FUSE_SETLKW, FUSE_ACCESS,
-					37, 39, 40, 41,		48,	     49,
-					52, 63, 64, 4096,	UINT32_MAX,  FUSE_FLUSH };
+	static const uint32_t ops[] = { 0,  7,	  19,	      FUSE_GETLK, FUSE_SETLKW, FUSE_ACCESS,
+					37, 39,	  40,	      41,	  52,	       63,
+					64, 4096, UINT32_MAX, FUSE_FLUSH };
 
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
 		assert_int_equal(client_call(c, ops[i], c->root, NULL, 0, NULL, 0), -ENOSYS);
