@@ -70,9 +70,14 @@ static int fs_new(const char *type, const char *source, const char *const *opts,
 	return fd < 0 ? err_sys(e, "mount %s", type) : fd;
 }
 
+/* Where the machine has a window for files (DAX), it says so on the kernel's command line. */
 int mount_virtiofs(const char *tag, struct err *e)
 {
-	return fs_new("virtiofs", tag, NULL, 0, e);
+	const char *dax = strcmp(tag, WIRE_FS_ROOT) == 0 ? getenv("dax") : NULL;
+	own_free char *opt = dax ? xasprintf("dax=%s", dax) : NULL;
+	const char *const opts[] = { opt, NULL };
+
+	return fs_new("virtiofs", tag, opts, 0, e);
 }
 
 int mount_cgroup(struct err *e)

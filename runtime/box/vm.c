@@ -36,6 +36,14 @@
 /* The container is charged for its pages; counting each object of its kernel costs every call. */
 #define CMDLINE "cgroup.memory=nosocket,nokmem"
 
+/*
+ * Address space for files mapped into the guest (virtio/fs.h). It costs the guest
+ * 64 bytes a page, 4 MiB in all, which the driver fills in at the start; a larger
+ * one would cost every start more, and a smaller one would have the guest unmap and
+ * map again more often: it does so when less than a fifth is free.
+ */
+#define DAX_WINDOW (256ULL << 20)
+
 /* What a message about a dead VM shows of its console. */
 #define CONSOLE_TAIL_LINES 8
 #define CONSOLE_TAIL_MAX   1200
@@ -126,6 +134,18 @@ static uint64_t more_of(const struct box_spec *spec)
 	return more < most ? more : most;
 }
 
+/* ZL_DAX=off is for comparisons, and for whoever has a guest kernel that does it badly. */
+static int ask_window(struct virtio_device *root, struct err *e)
+{
+	const char *dax = getenv("ZL_DAX");
+
+	if (dax && *dax && strcmp(dax, "on") != 0 && strcmp(dax, "off") != 0)
+		return err_set(e, EINVAL, "ZL_DAX=%s: must be on or off", dax);
+	if (dax == NULL || strcmp(dax, "off") != 0)
+		virtio_fs_ask_window(root, DAX_WINDOW);
+	return 0;
+}
+
 static int make_devices(struct holder *h, struct virtio_device **devices, unsigned *n,
 			struct err *e)
 {
@@ -133,6 +153,7 @@ static int make_devices(struct holder *h, struct virtio_device **devices, unsign
 				O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	const struct confine *confine;
 	struct vm *vm = &h->vm;
+	int rc;
 
 	if (log < 0)
 		return err_sys(e, "create %s", BOX_CONSOLE_FILE);
@@ -145,6 +166,9 @@ static int make_devices(struct holder *h, struct virtio_device **devices, unsign
 	vm->root_dev = virtio_fs_new(h->loop, WIRE_FS_ROOT, vm->root_fs, confine, e);
 	if (vm->root_dev == NULL)
 		return -EIO;
+	rc = ask_window(vm->root_dev, e);
+	if (rc < 0)
+		return rc;
 	devices[(*n)++] = vm->root_dev;
 	if (has_binds(h->spec)) {
 		vm->host_fs = serve_binds(h->spec, e);

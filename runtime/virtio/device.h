@@ -23,6 +23,8 @@
  *					thread; q->next is then what to go on with
  *	reset			   ->	back to the state after making; all queues
  *					are stopped already
+ *	shm_set			   ->	before the first queue is started: where the
+ *					device's shared memory is; NULL: it is no more
  *				   <-	broken(): the guest broke the rules; the
  *					device has stopped by itself
  */
@@ -54,12 +56,20 @@ struct virtio_device_ops {
 	void (*set_features)(struct virtio_device *d, uint64_t features);
 	int (*queue_start)(struct virtio_device *d, unsigned index, struct virtq *q, struct err *e);
 	void (*queue_stop)(struct virtio_device *d, unsigned index);
-	void (*reset)(struct virtio_device *d); /* NULL: stopping the queues is all */
+	void (*reset)(struct virtio_device *d);		      /* NULL: stopping the queues is all */
+	void (*shm_set)(struct virtio_device *d, void *host); /* with shm_size only */
 };
 
 struct virtio_device {
 	const struct virtio_device_ops *ops;
 	struct loop *loop;
+	/*
+	 * Bytes of its shared memory region 0 (virtio 1.2, 2.10), a multiple of 2 MiB; 0: none.
+	 * A transport that can gives the guest that much address space and reserves as much
+	 * here, inaccessible; the device maps into it what the guest is to see. A transport
+	 * that cannot never calls shm_set, and the device does without.
+	 */
+	uint64_t shm_size;
 	/* set by the transport; called on the loop's thread */
 	void (*broken)(struct virtio_device *d, const char *why);
 	/*

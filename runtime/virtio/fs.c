@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "runtime/base/confine.h"
@@ -63,6 +64,7 @@ struct fs_dev {
 	struct virtio_device d;
 	struct fuse *fuse;
 	const struct confine *confine;
+	uint8_t *window; /* NULL: none */
 	struct fs_config config;
 	struct virtq *q[FS_QUEUES];
 	pthread_t thread;
@@ -308,6 +310,47 @@ static void reset(struct virtio_device *d)
 	wait_parked(f);
 }
 
+/* A hole in what is reserved: touching it is a fault. */
+static int window_unmap(void *arg, uint64_t at, uint64_t len)
+{
+	struct fs_dev *f = arg;
+
+	assert(at <= f->d.shm_size && len <= f->d.shm_size - at);
+	return mmap(f->window + at, len, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
+		       ? -errno
+		       : 0;
+}
+
+static int window_map(void *arg, uint64_t at, uint64_t len, int fd, uint64_t off, bool write)
+{
+	struct fs_dev *f = arg;
+	int rc;
+
+	assert(at <= f->d.shm_size && len <= f->d.shm_size - at);
+	if (mmap(f->window + at, len, PROT_READ | (write ? PROT_WRITE : 0), MAP_SHARED | MAP_FIXED,
+		 fd, (off_t)off) != MAP_FAILED)
+		return 0;
+	rc = -errno;
+	window_unmap(f, at, len); /* what was there may be gone or not */
+	return rc;
+}
+
+/* Here the window comes and goes with the machine, which unmaps all of it. */
+static void shm_set(struct virtio_device *d, void *host)
+{
+	struct fs_dev *f = (struct fs_dev *)d;
+	struct fuse_window w = {
+		.size = d->shm_size, .arg = f, .map = window_map, .unmap = window_unmap
+	};
+
+	if (host == NULL)
+		fuse_set_window(f->fuse, NULL);
+	f->window = host;
+	if (host)
+		fuse_set_window(f->fuse, &w);
+}
+
 static const struct virtio_device_ops fs_ops = {
 	.name = "fs",
 	.id = VIRTIO_ID_FS,
@@ -318,6 +361,7 @@ static const struct virtio_device_ops fs_ops = {
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
 	.reset = reset,
+	.shm_set = shm_set,
 };
 
 static int fs_init(struct fs_dev *f, struct err *e)
@@ -356,6 +400,11 @@ struct virtio_device *virtio_fs_new(struct loop *l, const char *tag, struct fuse
 		return NULL;
 	}
 	return &f->d;
+}
+
+void virtio_fs_ask_window(struct virtio_device *d, uint64_t size)
+{
+	d->shm_size = size;
 }
 
 void virtio_fs_free(struct virtio_device *d)

@@ -28,6 +28,8 @@
 #define CMDLINE_BASE                                                                \
 	"quiet loglevel=1 earlyprintk=ttyS0 console=hvc0 8250.nr_uarts=0 reboot=t " \
 	"panic=-1 swiotlb=noforce tsc=reliable noreplace-smp percpu_alloc=page"
+/* No parameter of the kernel's, so that it is a variable in the agent's environment. */
+#define CMDLINE_WINDOW "dax=inode"
 
 bool vmm_call(struct vmm *v, void (*fn)(void *arg), void *arg)
 {
@@ -262,6 +264,8 @@ static char *make_cmdline(const struct vmm *v, const struct machine_spec *spec)
 	for (unsigned i = 0; i < v->ndevs; i++)
 		str_addf(&s, " virtio_mmio.device=4K@0x%llx:%u",
 			 VMM_VIRTIO_BASE + i * VMM_VIRTIO_STEP, VMM_VIRTIO_IRQ + i);
+	if (v->mem.window.size)
+		str_add(&s, " " CMDLINE_WINDOW);
 	if (spec->cmdline && *spec->cmdline)
 		str_addf(&s, " %s", spec->cmdline);
 	return str_steal(&s);
@@ -282,6 +286,8 @@ static int assemble(struct vmm *v, const struct machine_spec *spec, struct err *
 		v->ndevs++;
 		if (rc == 0)
 			rc = mmio_attach(&v->devs[i], e);
+		if (rc == 0 && spec->devices[i]->shm_size)
+			window_add(v, &v->devs[i]);
 	}
 	if (rc < 0)
 		return rc;
@@ -331,6 +337,7 @@ static void kvm_free(struct machine *m)
 		close(v->vm_fd);
 	if (v->kvm_fd >= 0)
 		close(v->kvm_fd);
+	window_free(v);
 	if (v->ram)
 		munmap(v->ram, v->ram_size);
 	if (v->more)

@@ -115,6 +115,7 @@ static void stop_queue(struct mmio_dev *d, unsigned index)
 	if (d->queues[index].ready)
 		d->dev->ops->queue_stop(d->dev, index);
 	d->queues[index].ready = false;
+	virtq_stop(&d->queues[index].q);
 }
 
 static void reset(struct mmio_dev *d)
@@ -131,7 +132,7 @@ static void reset(struct mmio_dev *d)
 	d->driver_features = 0;
 	d->status = 0;
 	atomic_store(&d->broken, false);
-	d->queue_sel = d->device_features_sel = d->driver_features_sel = 0;
+	d->queue_sel = d->device_features_sel = d->driver_features_sel = d->shm_sel = 0;
 	atomic_store(&d->interrupt_status, 0);
 }
 
@@ -244,6 +245,9 @@ static void write_register(struct mmio_dev *d, uint64_t off, uint32_t v)
 	case VIRTIO_MMIO_QUEUE_SEL:
 		d->queue_sel = v;
 		break;
+	case VIRTIO_MMIO_SHM_SEL:
+		d->shm_sel = v;
+		break;
 	case VIRTIO_MMIO_QUEUE_READY:
 		write_ready(d, v);
 		break;
@@ -255,6 +259,23 @@ static void write_register(struct mmio_dev *d, uint64_t off, uint32_t v)
 		break;
 	default:
 		write_queue_address(d, off, v);
+	}
+}
+
+/* A region that does not exist has length ~0 (4.2.2.1); Linux looks at nothing else then. */
+static uint32_t read_shm(const struct mmio_dev *d, uint64_t off)
+{
+	if (d->shm_sel || d->shm_size == 0)
+		return ~0U;
+	switch (off) {
+	case VIRTIO_MMIO_SHM_LEN_LOW:
+		return (uint32_t)d->shm_size;
+	case VIRTIO_MMIO_SHM_LEN_HIGH:
+		return (uint32_t)(d->shm_size >> 32);
+	case VIRTIO_MMIO_SHM_BASE_LOW:
+		return (uint32_t)d->shm_gpa;
+	default:
+		return (uint32_t)(d->shm_gpa >> 32);
 	}
 }
 
@@ -289,7 +310,7 @@ static uint32_t read_register(struct mmio_dev *d, uint64_t off)
 	case VIRTIO_MMIO_SHM_LEN_HIGH:
 	case VIRTIO_MMIO_SHM_BASE_LOW:
 	case VIRTIO_MMIO_SHM_BASE_HIGH:
-		return ~0U; /* no such region (4.2.2.1) */
+		return read_shm(d, off);
 	}
 	return 0;
 }
@@ -388,6 +409,13 @@ int mmio_attach(struct mmio_dev *d, struct err *e)
 	return 0;
 }
 
+void mmio_set_shm(struct mmio_dev *d, uint64_t gpa, uint64_t size, void *host)
+{
+	d->shm_gpa = gpa;
+	d->shm_size = size;
+	d->dev->ops->shm_set(d->dev, host);
+}
+
 void mmio_free(struct mmio_dev *d)
 {
 	if (d->dev == NULL)
@@ -397,6 +425,8 @@ void mmio_free(struct mmio_dev *d)
 		if (d->queues[i].q.kick_fd >= 0)
 			close(d->queues[i].q.kick_fd);
 	}
+	if (d->shm_size)
+		mmio_set_shm(d, 0, 0, NULL);
 	if (d->irq_fd >= 0)
 		close(d->irq_fd);
 	pthread_mutex_destroy(&d->lock);

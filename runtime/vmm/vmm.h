@@ -33,12 +33,16 @@
  *	VIRTIO_BASE + n * VIRTIO_STEP	virtio-mmio device n, GSI VIRTIO_IRQ + n
  *	4 GiB		 ..		the RAM that did not fit below VMM_HOLE, or the
  *					room for memory that is plugged in later
+ *	WINDOW_BASE	 ..		shared memory of the device that has it (DAX), if the
+ *					processor's physical addresses reach so far (39 bits do)
  *	port 0x3f8	serial: the kernel's last words while it has no console device
  *	port 0x501	the guest's end, whatever is written
  */
 #define VMM_HOLE	0xc0000000ULL /* first address that is no RAM below 4 GiB */
 #define VMM_HIGH	0x100000000ULL
 #define VMM_MORE_FIRST	(256ULL << 20) /* the first slot of what comes later; they double */
+#define VMM_WINDOW_BASE 0x6000000000ULL /* 384 GiB: all below it can be RAM */
+#define VMM_WINDOW_SLOT 31		/* KVM's number for it; RAM counts from 0 */
 #define VMM_VIRTIO_BASE 0xd0000000ULL
 #define VMM_VIRTIO_STEP 0x1000ULL
 #define VMM_VIRTIO_IRQ	5 /* GSI of device 0; an IOAPIC has 24 */
@@ -73,6 +77,8 @@ struct mmio_dev {
 	 */
 	pthread_mutex_t config_lock;
 	atomic_uint config_generation;
+	uint32_t shm_sel;
+	uint64_t shm_gpa, shm_size; /* its shared memory region 0; size 0: none */
 	uint8_t config[VMM_CONFIG_MAX];
 	struct mmio_queue queues[VIRTIO_QUEUES_MAX];
 };
@@ -81,7 +87,9 @@ int mmio_init(struct mmio_dev *d, struct vmm *vmm, struct virtio_device *dev, un
 	      struct err *e);
 /* Connects its interrupt and its queues' kicks to KVM. */
 int mmio_attach(struct mmio_dev *d, struct err *e);
-/* Stops the queues; on the loop's thread. */
+/* Gives the device its shared memory region 0 (virtio 1.2, 4.2.2.1). */
+void mmio_set_shm(struct mmio_dev *d, uint64_t gpa, uint64_t size, void *host);
+/* Stops the queues, takes the shared memory back; on the loop's thread. */
 void mmio_free(struct mmio_dev *d);
 /* A register access of the guest's: offset below VMM_VIRTIO_STEP, any length; vcpu threads. */
 void mmio_read(struct mmio_dev *d, uint64_t off, void *data, uint32_t len);
@@ -130,6 +138,8 @@ struct vmm {
 	uint64_t more_given; /* so much of it the guest can reach */
 	unsigned slots;	     /* of KVM's, in use */
 	struct gmem mem;
+	void *window; /* reserved for mem.window, with what aligns it */
+	size_t window_size;
 	struct serial serial;
 	pthread_mutex_t serial_lock;
 
@@ -177,6 +187,14 @@ void vcpu_kick(struct vcpu *c);
 bool vcpu_exit(struct vcpu *c);
 /* After vmm.stop was set and the vcpu kicked. */
 void vcpu_free(struct vcpu *c);
+
+/*
+ * window.c: the address space for a device's shared memory. Its absence is no
+ * error: where the host cannot, the device does without.
+ */
+void window_add(struct vmm *v, struct mmio_dev *d);
+/* After the device has let go of it. */
+void window_free(struct vmm *v);
 
 /* boot.c: fills guest memory; *entry is the PVH entry point, *info the start info's address. */
 int boot_load(struct vmm *v, const struct machine_spec *spec, const char *cmdline, uint32_t *entry,

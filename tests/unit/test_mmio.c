@@ -25,6 +25,7 @@ struct fake {
 	uint64_t features;
 	bool refuse;
 	const char *tag;
+	void *shm;
 };
 
 static void fake_config(struct virtio_device *d, uint32_t off, void *buf, uint32_t len)
@@ -89,7 +90,7 @@ static int set_up(void **state)
 
 	r->ram = calloc(1, RAM);
 	r->v.loop_thread = pthread_self();
-	r->v.mem = (struct gmem){ 1, { { 0, RAM, r->ram } } };
+	r->v.mem = (struct gmem){ .n = 1, .r = { { 0, RAM, r->ram } } };
 	r->f.d.ops = &fake_ops;
 	assert_int_equal(mmio_init(&r->m, &r->v, &r->f.d, 0, NULL), 0);
 	*state = r;
@@ -161,6 +162,45 @@ static void test_identity(void **state)
 	assert_int_equal(get(r, VIRTIO_MMIO_SHM_LEN_LOW), 0xffffffff);
 	mmio_read(&r->m, VIRTIO_MMIO_CONFIG, tag, 3);
 	assert_string_equal(tag, "tag");
+}
+
+static void fake_shm(struct virtio_device *d, void *host)
+{
+	((struct fake *)d)->shm = host;
+}
+
+static uint64_t get_shm(struct rig *r, uint32_t id, uint64_t low)
+{
+	set(r, VIRTIO_MMIO_SHM_SEL, id);
+	return get(r, low) | (uint64_t)get(r, low + 4) << 32;
+}
+
+static void test_shared_memory(void **state)
+{
+	struct rig *r = *state;
+	struct virtio_device_ops ops = fake_ops;
+	const uint64_t size = 3ULL << 32 | 2U << 20;
+
+	assert_int_equal(get_shm(r, 0, VIRTIO_MMIO_SHM_LEN_LOW), UINT64_MAX);
+	ops.shm_set = fake_shm;
+	r->f.d.ops = &ops;
+	mmio_set_shm(&r->m, VMM_WINDOW_BASE, size, r->ram);
+	assert_ptr_equal(r->f.shm, r->ram);
+	assert_int_equal(get_shm(r, 0, VIRTIO_MMIO_SHM_LEN_LOW), size);
+	assert_int_equal(get_shm(r, 0, VIRTIO_MMIO_SHM_BASE_LOW), VMM_WINDOW_BASE);
+	assert_int_equal(get_shm(r, 1, VIRTIO_MMIO_SHM_LEN_LOW), UINT64_MAX);
+	assert_int_equal(get_shm(r, UINT32_MAX, VIRTIO_MMIO_SHM_LEN_LOW), UINT64_MAX);
+	set(r, VIRTIO_MMIO_STATUS, 0); /* the region stays, the selection does not */
+	assert_int_equal(get(r, VIRTIO_MMIO_SHM_LEN_LOW), (uint32_t)size);
+	/* no ring lies in it */
+	r->v.mem.window = (struct gmem_region){ VMM_WINDOW_BASE, RAM, r->ram };
+	negotiate(r);
+	set_queue(r, 0, 8, VMM_WINDOW_BASE);
+	assert_int_equal(r->f.starts, 0);
+	assert_true(get(r, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	mmio_set_shm(&r->m, 0, 0, NULL);
+	assert_null(r->f.shm);
+	r->f.d.ops = &fake_ops;
 }
 
 static void test_life_of_a_queue(void **state)
@@ -282,6 +322,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_shared_memory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_life_of_a_queue, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_features_that_were_not_offered, set_up,
 						tear_down),
