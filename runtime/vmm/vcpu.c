@@ -103,7 +103,7 @@ static bool end_no_memory(struct vcpu *c)
 {
 	return end(c, VMM_ERROR,
 		   "the host could not provide memory that the guest touched: it is out of "
-		   "memory, or a file mapped into the guest was cut short");
+		   "memory or its disk is full, or a file mapped into the guest was cut short");
 }
 
 /* Ports without a device read as all ones and swallow what is written. */
@@ -131,7 +131,8 @@ static bool on_mmio(struct vcpu *c)
 	uint64_t index = off / VMM_VIRTIO_STEP;
 	uint32_t len = r->mmio.len <= sizeof(r->mmio.data) ? r->mmio.len : sizeof(r->mmio.data);
 
-	if (gmem_at(&c->vmm->mem, r->mmio.phys_addr, 1))
+	if (gmem_at(&c->vmm->mem, r->mmio.phys_addr, 1) ||
+	    gmem_window_at(&c->vmm->mem, r->mmio.phys_addr, 1))
 		return end_no_memory(c); /* KVM emulated the access, and could not reach it */
 	if (r->mmio.phys_addr < VMM_VIRTIO_BASE || index >= c->vmm->ndevs) {
 		if (!r->mmio.is_write)
