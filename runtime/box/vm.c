@@ -37,12 +37,17 @@
 #define CMDLINE "cgroup.memory=nosocket,nokmem"
 
 /*
- * Address space for files mapped into the guest (virtio/fs.h). It costs the guest
- * 64 bytes a page, 4 MiB in all, which the driver fills in at the start; a larger
- * one would cost every start more, and a smaller one would have the guest unmap and
- * map again more often: it does so when less than a fifth is free.
+ * Address space for files mapped into the guest (virtio/fs.h). At every start the
+ * guest's driver describes each of its pages in 64 bytes, as the kernel does for
+ * memory itself: these 128 MiB cost what as much more memory would, 2 MiB and
+ * about two in a hundred of the start's instructions, more where there is little
+ * memory to begin with. A smaller window would have the guest unmap and map again
+ * more often: it does so when less than a fifth is free, at two round trips for
+ * each 2 MiB.
  */
-#define DAX_WINDOW (256ULL << 20)
+#define DAX_WINDOW	(128ULL << 20)
+#define DAX_WINDOW_MIN	(32ULL << 20)
+#define DAX_WINDOW_PART 4 /* of the memory, at most */
 
 /* What a message about a dead VM shows of its console. */
 #define CONSOLE_TAIL_LINES 8
@@ -134,15 +139,24 @@ static uint64_t more_of(const struct box_spec *spec)
 	return more < most ? more : most;
 }
 
+static uint64_t window_of(uint64_t memory)
+{
+	uint64_t most = memory / DAX_WINDOW_PART & ~(DAX_WINDOW_MIN - 1);
+
+	if (most > DAX_WINDOW)
+		return DAX_WINDOW;
+	return most < DAX_WINDOW_MIN ? DAX_WINDOW_MIN : most;
+}
+
 /* ZL_DAX=off is for comparisons, and for whoever has a guest kernel that does it badly. */
-static int ask_window(struct virtio_device *root, struct err *e)
+static int ask_window(struct virtio_device *root, const struct box_spec *spec, struct err *e)
 {
 	const char *dax = getenv("ZL_DAX");
 
 	if (dax && *dax && strcmp(dax, "on") != 0 && strcmp(dax, "off") != 0)
 		return err_set(e, EINVAL, "ZL_DAX=%s: must be on or off", dax);
 	if (dax == NULL || strcmp(dax, "off") != 0)
-		virtio_fs_ask_window(root, DAX_WINDOW);
+		virtio_fs_ask_window(root, window_of(memory_of(spec)));
 	return 0;
 }
 
@@ -166,7 +180,7 @@ static int make_devices(struct holder *h, struct virtio_device **devices, unsign
 	vm->root_dev = virtio_fs_new(h->loop, WIRE_FS_ROOT, vm->root_fs, confine, e);
 	if (vm->root_dev == NULL)
 		return -EIO;
-	rc = ask_window(vm->root_dev, e);
+	rc = ask_window(vm->root_dev, h->spec, e);
 	if (rc < 0)
 		return rc;
 	devices[(*n)++] = vm->root_dev;
