@@ -14,8 +14,7 @@ struct fuse;
  * away) within the window the transport reserved, and the engine may fallocate
  * what a guest will write to. A guest's descriptors that point into the window
  * are served by process_vm_readv and process_vm_writev on this process (bounce.h),
- * in the thread of whichever device they were given to. These are the system
- * calls that DAX adds.
+ * in the thread of whichever device they were given to (fs_calls.c).
  */
 
 /* Bytes of a tag, without NUL (virtio 1.2, 5.11.4). */

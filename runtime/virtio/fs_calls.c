@@ -6,6 +6,8 @@
 #include "runtime/base/confine.h"
 #include "runtime/virtio/fs.h"
 
+#define WINDOW_RARE "with KVM only: dax.bats"
+
 static const struct confine_call calls[] = {
 	/* the queues, the lock */
 	CONFINE_CALL(epoll_wait),
@@ -68,6 +70,9 @@ static const struct confine_call calls[] = {
 	CONFINE_CALL(mremap),
 	CONFINE_CALL(madvise),
 	CONFINE_CALL(brk),
+	/* what a guest keeps in the window of mapped files (virtio/bounce.h) */
+	{ SYS_process_vm_readv, CONFINE_SELF, 0, 0, "process_vm_readv itself", WINDOW_RARE },
+	{ SYS_process_vm_writev, CONFINE_SELF, 0, 0, "process_vm_writev itself", WINDOW_RARE },
 	/* the end */
 	CONFINE_CALL(rt_sigprocmask),
 	CONFINE_CALL(exit),

@@ -40,7 +40,7 @@
  */
 #define VMM_HOLE	0xc0000000ULL /* first address that is no RAM below 4 GiB */
 #define VMM_HIGH	0x100000000ULL
-#define VMM_MORE_FIRST	(256ULL << 20) /* the first slot of what comes later; they double */
+#define VMM_MORE_FIRST	(256ULL << 20)	/* the first slot of what comes later; they double */
 #define VMM_WINDOW_BASE 0x6000000000ULL /* 384 GiB: all below it can be RAM */
 #define VMM_WINDOW_SLOT 31		/* KVM's number for it; RAM counts from 0 */
 #define VMM_VIRTIO_BASE 0xd0000000ULL
