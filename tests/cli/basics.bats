@@ -90,6 +90,27 @@ teardown_file() {
 	done
 }
 
+# bats test_tags=quick
+@test "memory and processors out of range: the range is said, 125" {
+	local flag words
+	while IFS='|' read -r flag words; do
+		# shellcheck disable=SC2086 # two words
+		run --separate-stderr zl run --pull never $flag hello
+		status_is 125
+		one_line_error
+		stderr_has "$words"
+	done <<-'END'
+		-m 5m|minimum memory limit allowed is 6MB
+		-m 6291455|minimum memory limit allowed is 6MB
+		-m 4096t|range of memory is from 6MB to
+		-m nan|invalid argument "nan" for "-m, --memory" flag
+		--cpus 0.009|range of CPUs is from 0.01 to
+		--cpus 100000|range of CPUs is from 0.01 to
+		--cpus=-0.5|invalid argument "-0.5" for "--cpus" flag
+		--cpus nan|invalid argument "nan" for "--cpus" flag
+	END
+}
+
 @test "unknown containers" {
 	local command
 	for command in "stop nosuch" "kill nosuch" "rm nosuch" "logs nosuch" "wait nosuch" \
