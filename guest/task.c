@@ -155,11 +155,22 @@ static void send_started(struct task *t)
 	serve_flush(t->agent);
 }
 
+/* Of task 1. */
+static void send_ending(struct agent *a)
+{
+	struct wire_ending m = { .task = WIRE_TASK_MAIN };
+
+	wire_put_ending(&a->out, &m);
+	serve_flush(a);
+}
+
 static void send_exited(struct task *t)
 {
 	struct wire_exited m = { .task = t->id };
 
 	if (t->id == WIRE_TASK_MAIN) {
+		if (t->agent->host_fs >= 0 || t->agent->sync_root)
+			send_ending(t->agent);
 		sync_mount(t->agent->host_fs);
 		if (t->agent->sync_root)
 			sync_mount(t->agent->root_fs);
@@ -515,6 +526,8 @@ void task_signal(struct agent *a, const struct wire_signal *m)
 
 	if (t && t->pidfd >= 0 && !t->exited)
 		sys_pidfd_send_signal(t->pidfd, (int)m->signal);
+	if (m->signal == SIGKILL && m->task == WIRE_TASK_MAIN)
+		send_ending(a);
 }
 
 void task_resize(struct agent *a, const struct wire_resize *m)

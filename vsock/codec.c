@@ -110,6 +110,14 @@ void wire_put_started(struct str *out, const struct wire_started *m)
 	frame_end(out, at);
 }
 
+void wire_put_ending(struct str *out, const struct wire_ending *m)
+{
+	size_t at = frame_begin(out, WIRE_ENDING);
+
+	put_u32(out, m->task);
+	frame_end(out, at);
+}
+
 void wire_put_failed(struct str *out, const struct wire_failed *m)
 {
 	size_t at = frame_begin(out, WIRE_FAILED);
@@ -288,6 +296,14 @@ int wire_get_started(const void *p, size_t n, struct wire_started *m)
 
 	memset(m, 0, sizeof(*m));
 	return done(&c, cur_u32(&c, &m->task) && cur_u32(&c, &m->pid));
+}
+
+int wire_get_ending(const void *p, size_t n, struct wire_ending *m)
+{
+	struct cur c = cur_of(p, n);
+
+	memset(m, 0, sizeof(*m));
+	return done(&c, cur_u32(&c, &m->task));
 }
 
 int wire_get_failed(const void *p, size_t n, struct wire_failed *m)

@@ -16,6 +16,7 @@
 void wire_put_hello(struct str *out, const struct wire_hello *m);
 void wire_put_open(struct str *out, const struct wire_open *m);
 void wire_put_started(struct str *out, const struct wire_started *m);
+void wire_put_ending(struct str *out, const struct wire_ending *m);
 void wire_put_failed(struct str *out, const struct wire_failed *m);
 void wire_put_exited(struct str *out, const struct wire_exited *m);
 void wire_put_memory(struct str *out, const struct wire_memory *m);
@@ -28,6 +29,7 @@ void wire_put_time(struct str *out, const struct wire_time *m);
 int wire_get_hello(const void *p, size_t n, struct wire_hello *m);
 int wire_get_open(const void *p, size_t n, struct wire_open *m);
 int wire_get_started(const void *p, size_t n, struct wire_started *m);
+int wire_get_ending(const void *p, size_t n, struct wire_ending *m);
 int wire_get_failed(const void *p, size_t n, struct wire_failed *m);
 int wire_get_exited(const void *p, size_t n, struct wire_exited *m);
 int wire_get_memory(const void *p, size_t n, struct wire_memory *m);

@@ -36,6 +36,7 @@
  *	STARTED          ->                   or FAILED
  *	                 <-                   SIGNAL, RESIZE, TIME, EXEC ...
  *	MEMORY           ->                   whenever the container needs more
+ *	ENDING           ->                   before it syncs; for a SIGKILL to task 1
  *	EXITED           ->                   after all its output was sent, and
  *	                                      synced as BOOT asked
  *	                 <-                   BYE: the VM may be killed at any
@@ -68,6 +69,7 @@ enum wire_type {
 	WIRE_FAILED,
 	WIRE_EXITED,
 	WIRE_MEMORY,
+	WIRE_ENDING,
 	/* host -> guest */
 	WIRE_BOOT = 32,
 	WIRE_EXEC,
@@ -123,6 +125,14 @@ struct wire_exited {
  */
 struct wire_memory {
 	uint64_t bytes;
+};
+
+/*
+ * Task 1 got SIGKILL as the host asked, or has ended and is about to be synced: EXITED follows
+ * when that is done. A guest that is asked to kill and does not even say this is not waited for.
+ */
+struct wire_ending {
+	uint32_t task;
 };
 
 struct wire_signal {

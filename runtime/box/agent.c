@@ -100,6 +100,16 @@ static int on_started(struct agent *a, const struct wire_frame *f)
 	return 0;
 }
 
+static int on_ending(struct agent *a, const struct wire_frame *f)
+{
+	struct wire_ending m;
+
+	if (wire_get_ending(f->payload, f->len, &m) < 0)
+		return -EPROTO;
+	a->ops->ending(a->arg, &m);
+	return 0;
+}
+
 static int on_failed(struct agent *a, const struct wire_frame *f)
 {
 	struct wire_failed m;
@@ -135,7 +145,7 @@ static int handle(struct agent *a, const struct wire_frame *f)
 {
 	static frame_fn *const rows[] = {
 		[WIRE_HELLO] = on_hello,   [WIRE_STARTED] = on_started, [WIRE_FAILED] = on_failed,
-		[WIRE_EXITED] = on_exited, [WIRE_MEMORY] = on_memory,
+		[WIRE_EXITED] = on_exited, [WIRE_MEMORY] = on_memory,	[WIRE_ENDING] = on_ending,
 	};
 
 	if (f->type >= sizeof(rows) / sizeof(rows[0]) || rows[f->type] == NULL)

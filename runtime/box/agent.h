@@ -17,6 +17,7 @@ struct vsock_conn_ops;
 struct agent_ops {
 	void (*hello)(void *arg, const struct wire_hello *m);
 	void (*started)(void *arg, const struct wire_started *m);
+	void (*ending)(void *arg, const struct wire_ending *m);
 	void (*refused)(void *arg, const struct wire_failed *m);
 	void (*exited)(void *arg, const struct wire_exited *m);
 	/* It would like to have more memory. */

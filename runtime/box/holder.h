@@ -100,6 +100,7 @@ struct holder {
 	int waiting[HOLDER_SIGNALS_MAX]; /* signals that came before STARTED */
 	unsigned nwaiting;
 	bool killed; /* SIGKILL was asked for: an end of the VM is no surprise */
+	bool ending; /* the agent knows that task 1 ends */
 	struct loop_timer *watchdog, *stop_timer, *doubt, *tidy;
 	int log_fd; /* holder.log */
 };
@@ -178,6 +179,8 @@ extern const struct ctl_ops request_ops;
 /* To task 1, or kept until there is one. */
 void request_signal(struct holder *h, int sig);
 void request_stop(struct holder *h, int sig, int64_t timeout_s);
+/* The agent knows that task 1 ends, and may have to sync. */
+void request_ending(struct holder *h);
 
 /* --- pause.c */
 

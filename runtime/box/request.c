@@ -10,8 +10,12 @@
 #include "runtime/box/state.h"
 #include "vsock/codec.h"
 
-/* A guest that does not react to SIGKILL for so long is ended with its VM. */
-#define KILL_PATIENCE_NS (10ULL * 1000000000)
+/*
+ * A guest that does not take notice of SIGKILL for so long (its kernel hangs) is ended with its
+ * VM; one that has, and syncs what was written, has a while more.
+ */
+#define KILL_ANSWER_NS (2ULL * 1000000000)
+#define KILL_SYNC_NS   (30ULL * 1000000000)
 /* Longest stop timeout that is waited for; docker's are seconds. */
 #define STOP_MAX_S (365LL * 24 * 3600)
 
@@ -39,7 +43,19 @@ static void kill_now(struct holder *h)
 		return; /* whoever asks again must not make it wait longer */
 	h->killed = true;
 	loop_cancel(h->stop_timer);
-	h->stop_timer = loop_after(h->loop, KILL_PATIENCE_NS, impatient, h);
+	h->stop_timer =
+		loop_after(h->loop, h->ending ? KILL_SYNC_NS : KILL_ANSWER_NS, impatient, h);
+}
+
+void request_ending(struct holder *h)
+{
+	if (h->ending || h->phase != HOLDER_RUNNING)
+		return; /* once: a guest must not put its end off for ever */
+	h->ending = true;
+	if (!h->killed)
+		return;
+	loop_cancel(h->stop_timer);
+	h->stop_timer = loop_after(h->loop, KILL_SYNC_NS, impatient, h);
 }
 
 void request_signal(struct holder *h, int sig)

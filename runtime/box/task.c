@@ -254,6 +254,12 @@ static void on_memory(void *arg, const struct wire_memory *m)
 	vm_grow(arg, m->bytes);
 }
 
+static void on_ending(void *arg, const struct wire_ending *m)
+{
+	if (m->task == WIRE_TASK_MAIN)
+		request_ending(arg);
+}
+
 static struct io_stream *on_stream(void *arg, const struct wire_open *m)
 {
 	struct task *t = task_find(arg, m->task);
@@ -293,6 +299,7 @@ const struct agent_ops task_agent_ops = {
 	.refused = on_refused,
 	.exited = on_exited,
 	.memory = on_memory,
+	.ending = on_ending,
 	.stream = on_stream,
 	.failed = on_failed,
 	.hung_up = on_hung_up,

@@ -13,6 +13,7 @@ union message {
 	struct wire_hello hello;
 	struct wire_open open;
 	struct wire_started started;
+	struct wire_ending ending;
 	struct wire_failed failed;
 	struct wire_exited exited;
 	struct wire_memory memory;
@@ -40,6 +41,7 @@ static void one(const struct wire_frame *f, const uint8_t *whole)
 		CASE(WIRE_HELLO, hello, hello, )
 		CASE(WIRE_STREAM, open, open, )
 		CASE(WIRE_STARTED, started, started, )
+		CASE(WIRE_ENDING, ending, ending, )
 		CASE(WIRE_FAILED, failed, failed, wire_failed_free(&m.failed))
 		CASE(WIRE_EXITED, exited, exited, )
 		CASE(WIRE_MEMORY, memory, memory, )

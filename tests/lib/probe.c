@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -253,6 +255,26 @@ static int wall_clock(char **argv)
 	return 0;
 }
 
+/* hog: takes the only processor for itself; not even the kernel's threads run any more. */
+static int hog(char **argv)
+{
+	int fd = open("/proc/sys/kernel/sched_rt_runtime_us", O_WRONLY);
+	struct sched_param p = { .sched_priority = 99 };
+
+	(void)argv;
+	if (fd < 0 || write_all(fd, "-1", 2) < 0)
+		perror("sched_rt_runtime_us");
+	/* musl has no sched_setscheduler */
+	if (syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &p) < 0)
+		perror("sched_setscheduler");
+	else
+		printf("mine\n");
+	fflush(stdout);
+	sleep(1); /* for that to be read */
+	for (;;)
+		;
+}
+
 static const struct {
 	const char *name;
 	int operands;
@@ -262,6 +284,7 @@ static const struct {
 	{ "signals", 1, signals }, { "fds", 0, fds },	       { "reopen", 0, reopen },
 	{ "xattr", 2, xattr },	   { "mem", 1, mem },	       { "orphan", 0, orphan },
 	{ "vsock", 1, vsock },	   { "clock", 0, wall_clock }, { "hold", 1, hold },
+	{ "hog", 0, hog },
 };
 
 int main(int argc, char **argv)

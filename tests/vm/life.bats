@@ -74,6 +74,35 @@ state() {
 	zl rm deaf
 }
 
+@test "a guest that hangs is killed at once" {
+	zl run -qd --privileged --cpus 1 --name hung busybox probe hog
+	wait_until 60 bash -c 'zl logs hung | grep -q mine'
+	sleep 2
+	run -137 timeout -s KILL 2 zl exec hung true # it does hang
+	start=$(date +%s%N)
+	run -0 zl kill hung
+	took=$((($(date +%s%N) - start) / 1000000))
+	[ $took -lt 6000 ] || fail "$took ms"
+	[ "$(state hung)" = "exited 137" ]
+	nothing_runs
+	zl rm hung
+}
+
+@test "the exit code is on its way within 5 ms of the agent's word" {
+	for flags in --rm "--rm -v $BATS_TEST_TMPDIR:/mnt" ""; do
+		best=999999
+		for i in 1 2 3; do
+			# shellcheck disable=SC2086 # flags are words
+			zl --debug run -q $flags busybox touch /tmp/x 2>&1 | tr -d '[]' >steps
+			took=$(awk '/workload exited: 0/ { a = $3 } /exit code 0$/ { b = $3 }
+				END { print a && b ? int((b - a) * 1000) : 999999 }' steps)
+			[ "$took" -gt "$best" ] || best=$took
+		done
+		echo "# $flags: $best us" >&3
+		[ "$best" -le 5000 ] || fail "$flags: $best us"
+	done
+}
+
 @test "STOPSIGNAL of the image, and signals by name and number" {
 	zl run -qd --name sig --entrypoint probe entry signals 4
 	wait_until 30 bash -c 'zl logs sig | grep -q ready'
