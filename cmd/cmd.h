@@ -119,8 +119,8 @@ extern const struct command cmd_attach, cmd_commit, cmd_complete, cmd_export, cm
 	cmd_container_inspect, cmd_container_prune, cmd_create, cmd_exec, cmd_help, cmd_history,
 	cmd_image_inspect, cmd_image_prune, cmd_images, cmd_info, cmd_inspect, cmd_kill, cmd_load,
 	cmd_logs, cmd_man, cmd_pause, cmd_ps, cmd_pull, cmd_restart, cmd_rm, cmd_rmi, cmd_run,
-	cmd_save, cmd_start, cmd_stop, cmd_system_df, cmd_system_prune, cmd_tag, cmd_unpause,
-	cmd_version, cmd_wait;
+	cmd_save, cmd_start, cmd_stop, cmd_system_check, cmd_system_df, cmd_system_prune, cmd_tag,
+	cmd_unpause, cmd_version, cmd_wait;
 
 extern const struct command cmd_login, cmd_logout, cmd_manifest_inspect, cmd_push, cmd_search;
 

@@ -48,6 +48,7 @@ const struct command *const commands[] = {
 	&cmd_image_inspect,
 	&cmd_image_prune,
 	&cmd_manifest_inspect,
+	&cmd_system_check,
 	&cmd_system_df,
 	&cmd_system_prune,
 	/* hidden */

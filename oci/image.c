@@ -70,6 +70,22 @@ static bool layers_here(struct store *s, const struct image *m)
 	return true;
 }
 
+/* Whether all it was pulled as is here still: manifest, config, blobs and layers. */
+static bool whole_here(struct errand *x, const struct store_image *i)
+{
+	own_image_config struct image_config c = { 0 };
+	own_manifest struct manifest m = { 0 };
+	struct store_image copy;
+	bool here;
+
+	store_image_copy(&copy, i);
+	here = entry_learn(x->s, &copy, &x->want, &m, &c, NULL) == 0;
+	store_image_free(&copy);
+	for (size_t k = 0; here && k < m.nlayers; k++)
+		here = store_blob_has(x->s, &m.layers[k].digest, m.layers[k].size);
+	return here;
+}
+
 /* An entry that others wrote, and what becomes of it. */
 struct adoption {
 	const struct store_image *was, *is;
@@ -364,7 +380,7 @@ static struct image *from_registry(struct errand *x, struct store_image *here, s
 	if (x->g == NULL)
 		return NULL;
 	r = unchanged(x, here, e);
-	if (r > 0)
+	if (r > 0 && whole_here(x, here))
 		m = local_image(x, here, NULL);
 	if (m) {
 		progress_say(x->p, "%s: Pulling from %s", x->ref.tag, x->ref.path);

@@ -162,6 +162,28 @@ typedef bool image_goes_fn(void *arg, const struct image *i);
 int image_prune(struct store *s, image_goes_fn *goes, void *arg, struct strv *report,
 		uint64_t *bytes, struct err *e);
 
+/* What image_check found. */
+struct image_check {
+	uint64_t images, blobs, layers; /* looked at */
+	struct strv faults;		/* a sentence each, and what was done about it */
+	uint64_t left;			/* of them not mended */
+};
+
+struct image_check_options {
+	bool repair; /* takes away what is wrong, so that the next pull fetches it */
+	/* Appends the layers of running containers, which are not replaced; may be NULL. */
+	store_refs_fn *running;
+	void *arg;
+};
+
+/*
+ * Proves the whole store: each blob by its digest, each layer by unpacking its blob aside and
+ * comparing, each name by all that its image is made of. Others may use the store meanwhile.
+ */
+int image_check(struct store *s, const struct image_check_options *o, struct image_check *out,
+		struct err *e);
+void image_check_free(struct image_check *c);
+
 /*
  * Making images: a layer is begun, given entries or else an archive, and becomes an image.
  * image_layer_free in any case.

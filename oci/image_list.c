@@ -60,17 +60,33 @@ int config_read(struct store *s, const struct digest *id, struct image_config *c
 	return r < 0 ? r : image_config_parse(text.s ? text.s : "", text.len, c, e);
 }
 
+/*
+ * What is only looked at can be so on a disk that is full or read-only; who makes a container
+ * there fails soon enough.
+ */
+static int pin(struct store *s, const struct digest *d, bool layer, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc = layer ? store_pin_layer(s, d, &why) : store_pin_blob(s, d, &why);
+
+	if (rc == -ENOSPC || rc == -EDQUOT || rc == -EROFS || rc == -EACCES)
+		return 0;
+	if (rc < 0 && e)
+		*e = why;
+	return rc;
+}
+
 struct image *entry_image_whole(struct store *s, const struct store_image *i, struct err *e)
 {
 	own_image_config struct image_config c = { 0 };
 	struct image *m;
 
-	if (store_pin_blob(s, &i->manifest, e) < 0 || store_pin_blob(s, &i->id, e) < 0 ||
+	if (pin(s, &i->manifest, false, e) < 0 || pin(s, &i->id, false, e) < 0 ||
 	    config_read(s, &i->id, &c, e) < 0)
 		return NULL;
 	m = entry_image(i);
 	for (size_t k = c.ndiff_ids; k-- > 0;) {
-		if (store_pin_layer(s, &c.diff_ids[k], e) < 0) {
+		if (pin(s, &c.diff_ids[k], true, e) < 0) {
 			image_free(m);
 			return NULL;
 		}

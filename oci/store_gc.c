@@ -197,9 +197,14 @@ struct removal {
 static int trash_open(struct removal *r, struct err *e)
 {
 	struct store *s = r->s;
+	bool made;
 
 	tmp_name(r->trash, "trash", NULL);
-	if (mkdirat(s->tmpfd, r->trash, 0700) < 0)
+	made = mkdirat(s->tmpfd, r->trash, 0700) == 0;
+	/* A folder takes room too; there is more of it in a moment. */
+	if (!made && (errno == ENOSPC || errno == EDQUOT) && reserve_release(s))
+		made = mkdirat(s->tmpfd, r->trash, 0700) == 0;
+	if (!made)
 		return err_sys(e, "create folder %s/tmp/%s", s->root, r->trash);
 	r->trashfd = openat(s->tmpfd, r->trash, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r->trashfd < 0)
@@ -216,9 +221,36 @@ static int throw_away(struct removal *r, int fd, char kind, const char *name, st
 	if (rc < 0)
 		return rc;
 	snprintf(to, sizeof(to), "%c-%.80s", kind, name);
-	if (renameat(fd, name, r->trashfd, to) < 0 && errno != ENOENT)
+	if (renameat(fd, name, r->trashfd, to) == 0 || errno == ENOENT)
+		return 0;
+	if ((errno != ENOSPC && errno != EDQUOT) || !reserve_release(r->s) ||
+	    renameat(fd, name, r->trashfd, to) < 0)
 		return err_sys(e, "remove %.80s from the store %s", name, r->s->root);
 	return 0;
+}
+
+/* Deletes what was thrown away. */
+static int trash_empty(struct removal *r, int rc, struct err *e)
+{
+	int gone;
+
+	if (r->trashfd < 0)
+		return rc;
+	gone = dir_remove_all(r->s->tmpfd, r->trash, rc < 0 ? NULL : e);
+	close(r->trashfd);
+	return rc < 0 ? rc : gone;
+}
+
+int store_throw_away(struct store *s, char kind, const char *name, struct err *e)
+{
+	struct removal r = { .s = s, .trashfd = -1 };
+	int rc = store_lock(s, LOCK_EX, e);
+
+	if (rc < 0)
+		return rc;
+	rc = throw_away(&r, kind == PIN_BLOB ? s->blobsfd : s->layersfd, kind, name, e);
+	store_unlock(s);
+	return trash_empty(&r, rc, e);
 }
 
 static int visit_blob(void *arg, const char *name, struct err *e)
@@ -264,6 +296,18 @@ static int mark_all(struct store *s, struct pins *marks, struct err *e)
 	return rc;
 }
 
+/* Where it was given to a full disk. */
+static void reserve_restore(struct store *s)
+{
+	own_str struct str text = STR_INIT;
+
+	if (faccessat(s->rootfd, STORE_RESERVE, F_OK, 0) == 0 || store_lock(s, LOCK_EX, NULL) < 0)
+		return;
+	if (file_read(s->rootfd, STORE_INDEX, INDEX_BYTES_MAX, &text, NULL) == 0)
+		reserve_fill(s, text.s, text.len);
+	store_unlock(s);
+}
+
 int store_gc(struct store *s, struct store_gc_stats *stats, struct strv *removed, struct err *e)
 {
 	struct store_gc_stats unused;
@@ -282,12 +326,8 @@ int store_gc(struct store *s, struct store_gc_stats *stats, struct strv *removed
 		rc = each_name(s->layersfd, visit_layer, &r, e);
 	store_unlock(s);
 	pins_free(&marks);
-	if (r.trashfd >= 0) {
-		int gone = dir_remove_all(s->tmpfd, r.trash, rc < 0 ? NULL : e);
-
-		rc = rc < 0 ? rc : gone;
-		close(r.trashfd);
-	}
+	rc = trash_empty(&r, rc, e);
+	reserve_restore(s);
 	store_sweep(s, STORE_PART_KEEP_S);
 	return rc;
 }

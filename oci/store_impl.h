@@ -70,10 +70,35 @@ int each_name(int fd, int (*fn)(void *arg, const char *name, struct err *e), voi
 /* Once per handle, by writers: sweeps what the dead have left. */
 void store_sweep_once(struct store *s);
 
+/* On a layer's own folder: the bytes of its files, decimal. No guest sees it. */
+#define XATTR_LAYER_SIZE "user.containers.zl_size"
 /* The bytes of an unpacked layer's files, as layer_writer_commit noted them; 0 if unknown. */
 uint64_t layer_size_get(int layersfd, const char *hex);
 
-#define STORE_INDEX  "index.json"
-#define STORE_LAYOUT "{\"imageLayoutVersion\":\"1.0.0\"}"
+/*
+ * Takes blobs/sha256/<name> or layers/<name> (kind) away, whatever it is: into the trash under the
+ * lock, then for good.
+ */
+int store_throw_away(struct store *s, char kind, const char *name, struct err *e);
+
+/*
+ * The reserve is a file with room for an index.json more, so that an image can be removed when
+ * the disk is full, and holds a copy of index.json, for repair. All three under the lock.
+ */
+void reserve_fill(struct store *s, const char *index, size_t n);
+/* Gives its room to the disk; false if there was none. */
+bool reserve_release(struct store *s);
+/* The copy of index.json as it was written last, appended; false if there is none. */
+bool reserve_copy(struct store *s, struct str *out);
+/* Writes index.json anew; under the lock. */
+int images_write(struct store *s, const struct store_images *l, struct err *e);
+/* The entries of an index.json, from its text. */
+int images_parse(const char *text, size_t n, struct store_images *out, struct err *e);
+
+#define STORE_INDEX   "index.json"
+#define STORE_RESERVE "reserve"
+/* Largest index.json that is read: about 100,000 entries. */
+#define INDEX_BYTES_MAX (64u << 20)
+#define STORE_LAYOUT	"{\"imageLayoutVersion\":\"1.0.0\"}"
 
 #endif

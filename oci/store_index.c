@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "oci/manifest.h"
@@ -13,8 +14,8 @@
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
 
-/* Largest index.json that is read: about 100,000 entries. */
-#define INDEX_BYTES_MAX (64u << 20)
+/* The reserve's size: twice that of index.json, in steps of this. */
+#define RESERVE_STEP (128u << 10)
 
 #define ANN_REF	     "org.opencontainers.image.ref.name"
 #define ANN_NAME     "io.containerd.image.name"
@@ -226,27 +227,16 @@ static struct js *image_to_json(const struct store_image *i)
 
 /* ---- the file ---- */
 
-int store_images_read(struct store *s, struct store_images *out, struct err *e)
+int images_parse(const char *text, size_t n, struct store_images *out, struct err *e)
 {
-	own_js struct js *j = NULL;
-	own_str struct str text = STR_INIT;
-	struct js *list;
-	int rc;
+	own_js struct js *j = js_parse(text, n, e);
+	struct js *list = js_get(j, "manifests");
 
 	*out = (struct store_images){ 0 };
-	rc = file_read(s->rootfd, STORE_INDEX, INDEX_BYTES_MAX, &text, e);
-	if (rc == -ENOENT)
-		return 0;
-	if (rc < 0)
-		return err_wrap(e, "%s", s->root);
-	j = js_parse(text.s, text.len, e);
-	list = js_get(j, "manifests");
-	if (j == NULL || !js_is_array(list)) {
-		if (j)
-			err_set(e, EBADMSG, "it has no manifests");
-		err_wrap(e, "%s/%s is damaged", s->root, STORE_INDEX);
+	if (j == NULL)
 		return -EBADMSG;
-	}
+	if (!js_is_array(list))
+		return err_set(e, EBADMSG, "it has no manifests");
 	for (size_t i = 0; i < js_len(list); i++) {
 		struct store_image image;
 
@@ -258,16 +248,83 @@ int store_images_read(struct store *s, struct store_images *out, struct err *e)
 	return 0;
 }
 
+int store_images_read(struct store *s, struct store_images *out, struct err *e)
+{
+	own_str struct str text = STR_INIT;
+	int rc;
+
+	*out = (struct store_images){ 0 };
+	rc = file_read(s->rootfd, STORE_INDEX, INDEX_BYTES_MAX, &text, e);
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return err_wrap(e, "%s", s->root);
+	if (images_parse(text.s ? text.s : "", text.len, out, e) < 0) {
+		err_wrap(e, "%s/%s is damaged (zl system check --repair)", s->root, STORE_INDEX);
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+/* ---- the reserve ---- */
+
+bool reserve_release(struct store *s)
+{
+	return unlinkat(s->rootfd, STORE_RESERVE, 0) == 0;
+}
+
+/* Best effort: it is there for worse days. */
+void reserve_fill(struct store *s, const char *index, size_t n)
+{
+	off_t want = (off_t)(n * 2 / RESERVE_STEP + 1) * RESERVE_STEP;
+	own_fd int fd =
+		openat(s->rootfd, STORE_RESERVE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	/* Without its room it would be there in name only. */
+	if (st.st_size < want && posix_fallocate(fd, 0, want) != 0) {
+		unlinkat(s->rootfd, STORE_RESERVE, 0);
+		return;
+	}
+	if (pwrite(fd, index, n, 0) == (ssize_t)n)
+		(void)!pwrite(fd, "", 1, (off_t)n);
+}
+
+bool reserve_copy(struct store *s, struct str *out)
+{
+	size_t before = out->len;
+
+	if (file_read(s->rootfd, STORE_RESERVE, 4 * INDEX_BYTES_MAX, out, NULL) < 0 ||
+	    out->s == NULL)
+		return false;
+	out->len = before + strnlen(out->s + before, out->len - before);
+	out->s[out->len] = 0;
+	return out->len > before;
+}
+
 /*
  * Under the lock, so that the temporary file can have one fixed name, and
  * nothing is left behind by whoever is killed here.
  */
-static int images_write(struct store *s, const struct store_images *l, struct err *e)
+static int write_new(struct store *s, const char *text)
+{
+	own_fd int fd = openat(s->tmpfd, STORE_INDEX,
+			       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	rc = fd_write_full(fd, text, strlen(text));
+	return rc == 0 && fdatasync(fd) < 0 ? -errno : rc;
+}
+
+int images_write(struct store *s, const struct store_images *l, struct err *e)
 {
 	own_js struct js *j = js_object();
 	struct js *list = js_array();
 	own_free char *text = NULL;
-	own_fd int fd = -1;
 	int rc;
 
 	js_set_int(j, "schemaVersion", 2);
@@ -276,19 +333,16 @@ static int images_write(struct store *s, const struct store_images *l, struct er
 		js_push(list, image_to_json(&l->v[i]));
 	js_set(j, "manifests", list);
 	text = js_dump(j, 0);
-	fd = openat(s->tmpfd, STORE_INDEX, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-		    0644);
-	if (fd < 0)
-		return err_sys(e, "create %s/tmp/%s", s->root, STORE_INDEX);
-	rc = fd_write_full(fd, text, strlen(text));
-	if (rc == 0 && fdatasync(fd) < 0)
-		rc = -errno;
+	rc = write_new(s, text);
+	if ((rc == -ENOSPC || rc == -EDQUOT) && reserve_release(s))
+		rc = write_new(s, text);
 	if (rc == 0 && renameat(s->tmpfd, STORE_INDEX, s->rootfd, STORE_INDEX) < 0)
 		rc = -errno;
 	if (rc < 0) {
 		unlinkat(s->tmpfd, STORE_INDEX, 0);
 		return err_set(e, -rc, "write %s/%s: %s", s->root, STORE_INDEX, strerror(-rc));
 	}
+	reserve_fill(s, text, strlen(text));
 	return 0;
 }
 

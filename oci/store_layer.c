@@ -14,8 +14,6 @@
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
 
-/* On a layer's own folder: the bytes of its files, decimal. No guest sees it. */
-#define XATTR_SIZE "user.containers.zl_size"
 /* Decimal digits of 64 bits, and a NUL. */
 #define SIZE_TEXT_MAX 24
 
@@ -43,7 +41,7 @@ uint64_t layer_size_get(int layersfd, const char *hex)
 
 	if (fd < 0)
 		return 0;
-	n = fgetxattr(fd, XATTR_SIZE, text, sizeof(text) - 1);
+	n = fgetxattr(fd, XATTR_LAYER_SIZE, text, sizeof(text) - 1);
 	if (n <= 0)
 		return 0;
 	text[n] = 0;
@@ -76,7 +74,7 @@ static void writer_free(struct layer_writer *w)
 /* Before the first file is written: it would fail at the first odd one otherwise. */
 static int check_xattrs(struct layer_writer *w, struct err *e)
 {
-	if (fsetxattr(w->dirfd, XATTR_SIZE, "0", 1, 0) == 0)
+	if (fsetxattr(w->dirfd, XATTR_LAYER_SIZE, "0", 1, 0) == 0)
 		return 0;
 	if (errno != EOPNOTSUPP)
 		return err_sys(e, "set an xattr in %s", w->s->root);
@@ -200,7 +198,7 @@ int layer_writer_commit(struct layer_writer *w, const struct digest *diff_id, ui
 			     digest_hex(got, diff_id), digest_hex(want, &w->want));
 	if (rc == 0 && !w->known)
 		rc = store_pin_layer(w->s, diff_id, e);
-	if (rc == 0 && fsetxattr(w->dirfd, XATTR_SIZE, text, (size_t)n, 0) < 0)
+	if (rc == 0 && fsetxattr(w->dirfd, XATTR_LAYER_SIZE, text, (size_t)n, 0) < 0)
 		rc = err_sys(e, "set an xattr in %s", w->s->root);
 	if (rc == 0)
 		rc = publish(w, diff_id, e);
