@@ -230,14 +230,17 @@ static int remove_dir(struct removal *r, int at, const char *name, unsigned dept
 int dir_remove_all(int at, const char *name, struct err *e)
 {
 	struct removal r = { .top = -1 };
-	int rc = 0;
+	int why, rc;
 
 	if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
 		return 0;
-	if (errno == EISDIR || errno == EPERM)
+	why = errno;
+	rc = -why;
+	/* EACCES: a confined process may not remove files there, but this folder perhaps */
+	if (why == EISDIR || why == EPERM || why == EACCES)
 		rc = remove_dir(&r, at, name, 0);
-	else
-		rc = -errno;
+	if (rc == -ENOTDIR || rc == -ELOOP)
+		rc = -why;
 	if (rc < 0)
 		return err_set(e, -rc, "remove %s: %s", name, strerror(-rc));
 	return 0;

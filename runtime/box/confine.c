@@ -1,6 +1,8 @@
 /* confine.c: what the holder's threads may do once the guest runs; see base/confine.h. */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -206,12 +208,25 @@ int confine_loop(struct holder *h, struct err *e)
 	return rc < 0 ? rc : confine_thread(c, e);
 }
 
-/* What the starting zl was called with may hold secrets. Ours alone stay, to tell whose we are. */
-void confine_environment(void)
+/*
+ * What the starting zl was called with: operands and environment, in one
+ * piece, and strings that were put into the environment since. All of it may
+ * be secret; in its place comes what ps is to show.
+ */
+void confine_past(const struct holder *h)
 {
+	char *from = program_invocation_name, *to = from + strlen(from) + 1;
+	own_free char *own = box_path(h->dirs, h->spec->id);
+
 	for (char **v = environ; v && *v; v++) {
-		if (strncmp(*v, "ZL_", 3) != 0)
-			explicit_bzero(*v, strlen(*v));
+		size_t n = strlen(*v);
+
+		if (*v > from && *v + n + 1 > to) /* the stack is above all else */
+			to = *v + n + 1;
+		else
+			explicit_bzero(*v, n);
 	}
 	environ = NULL;
+	explicit_bzero(from, (size_t)(to - from));
+	snprintf(from, (size_t)(to - from), "%s %s", BOX_HOLDER_COMM, own);
 }

@@ -147,8 +147,8 @@ const struct confine *confine_root_fs(struct holder *h, struct err *e);
 const struct confine *confine_host_fs(struct holder *h, struct err *e);
 /* The calling thread, when the machine is there and the guest does not run yet. */
 int confine_loop(struct holder *h, struct err *e);
-/* Forgets the environment, which may hold the user's secrets. */
-void confine_environment(void);
+/* Forgets the command line and the environment, which may hold the user's secrets. */
+void confine_past(const struct holder *h);
 
 /* --- boot.c */
 

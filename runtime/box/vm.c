@@ -318,7 +318,7 @@ int vm_start(struct holder *h, struct err *e)
 	h->vm.machine = machine_start(h->loop, &spec, vm_ended, h, e);
 	if (h->vm.machine == NULL)
 		return -EIO;
-	confine_environment();
+	confine_past(h);
 	rc = confine_loop(h, e);
 	return rc < 0 ? rc : machine_resume(h->vm.machine, e);
 }

@@ -178,3 +178,13 @@ teardown_file() {
 	status_is 125
 	stderr_has "qemu-system-x86"
 }
+
+@test "zl info says how containers are confined here" {
+	run -0 --separate-stderr zl info
+	output_has " Security Options:"
+	if grep -q Seccomp_filters /proc/self/status; then
+		output_has "  seccomp"
+		run -0 --separate-stderr zl info -f '{{index .SecurityOptions 0}}'
+		output_is "name=seccomp,profile=builtin"
+	fi
+}
