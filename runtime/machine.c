@@ -132,6 +132,11 @@ const char *machine_name(const struct machine *m)
 	return m->ops->name;
 }
 
+const struct confine_list *machine_calls(const struct machine *m)
+{
+	return m->ops->calls;
+}
+
 int machine_pid(const struct machine *m)
 {
 	return m->ops->pid(m);

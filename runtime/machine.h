@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runtime/base/confine.h"
 #include "runtime/base/err.h"
 #include "runtime/base/loop.h"
 
@@ -15,7 +16,6 @@
  * thread.
  */
 struct virtio_device;
-struct confine_list;
 struct machine;
 
 #define MACHINE_DEVICES_MAX 8
@@ -90,6 +90,12 @@ const char *machine_name(const struct machine *m);
 int machine_pid(const struct machine *m);
 
 /*
+ * The system calls it makes on the loop's thread while the VM runs and when it
+ * is freed, besides those that the holder makes itself (see base/confine.h).
+ */
+const struct confine_list *machine_calls(const struct machine *m);
+
+/*
  * Which machine `kind` would give here, and a sentence why (for zl info and
  * the note on stderr); never fails.
  */
@@ -104,11 +110,10 @@ struct machine_ops {
 	int (*resume)(struct machine *m, struct err *e);
 	void (*free)(struct machine *m);
 	int (*pid)(const struct machine *m);
+	const struct confine_list *calls; /* machine_calls */
 	/* NULL: it does not grow */
 	uint64_t (*room)(const struct machine *m);
 	int (*grow)(struct machine *m, uint64_t bytes, struct err *e);
-	/* system calls the loop's thread makes for it while the guest runs; NULL: none */
-	const struct confine_list *calls;
 };
 
 /* The first member of each machine's own struct. */

@@ -74,9 +74,18 @@ struct confine_call {
 	{                                                       \
 		SYS_##call, CONFINE_IS, n, v, #call " " #v, why \
 	}
-#define CONFINE_NOT(call, n, v)                                               \
-	{                                                                     \
-		SYS_##call, CONFINE_WITHOUT, n, v, #call " without " #v, NULL \
+
+/* malloc, in threads that allocate little; abort(). Both are in tests/unit/test_confine.c. */
+#define CONFINE_ALLOCATING                                                                   \
+	{ SYS_mmap, CONFINE_WITHOUT, 2, PROT_EXEC, "mmap without PROT_EXEC", "malloc" },     \
+		{ SYS_mprotect, CONFINE_WITHOUT, 2, PROT_EXEC, "mprotect without PROT_EXEC", \
+		  "malloc" },                                                                \
+		CONFINE_RARE(munmap, "malloc"), CONFINE_RARE(mremap, "malloc"),              \
+		CONFINE_RARE(brk, "malloc")
+#define CONFINE_ABORTING                                                   \
+	CONFINE_RARE(getpid, "abort()"), CONFINE_RARE(gettid, "abort()"),  \
+	{                                                                  \
+		SYS_tgkill, CONFINE_SELF, 0, 0, "tgkill itself", "abort()" \
 	}
 
 struct confine_list {
@@ -136,7 +145,7 @@ bool confine_has_seccomp(void);
 /* --- within confine*.c */
 
 struct sock_filter;
-#define CONFINE_FILTER_MAX 2048
+#define CONFINE_FILTER_MAX 1024
 /*
  * The filter's instructions (tests look at them); the number of them. `yes` and
  * `no` are SECCOMP_RET_* values.

@@ -44,7 +44,7 @@ static const struct confine_call loop_calls[] = {
 	CONFINE_CALL(shutdown),
 	CONFINE_CALL(readv),
 	CONFINE_CALL(writev),
-	CONFINE_CALL(poll),
+	CONFINE_RARE(poll, "a terminal that cannot be opened anew: test_stdio"),
 	CONFINE_IF(fcntl, 1, F_GETFL),
 	CONFINE_IF(fcntl, 1, F_SETFL),
 	/* the container's folder: state, log, console */
@@ -52,15 +52,15 @@ static const struct confine_call loop_calls[] = {
 	CONFINE_CALL(newfstatat),
 	CONFINE_CALL(pread64),
 	CONFINE_CALL(lseek),
-	CONFINE_CALL(ftruncate),
+	CONFINE_RARE(ftruncate, "a log on a full disk: test_logfile"),
 	CONFINE_CALL(renameat),
 	CONFINE_CALL(rename),
 	CONFINE_CALL(unlinkat),
 	CONFINE_CALL(unlink),
 	CONFINE_CALL(readlinkat),
 	CONFINE_CALL(getdents64),
-	CONFINE_CALL(fchmod),
-	CONFINE_CALL(fchmodat),
+	CONFINE_RARE(fchmod, "folders that an ordinary user made unreadable: test_fd"),
+	CONFINE_RARE(fchmodat, "folders that an ordinary user made unreadable: test_fd"),
 	CONFINE_CALL(flock),
 	CONFINE_IF(fcntl, 1, F_SETFD),
 	/* a control socket that was lost */
@@ -70,37 +70,19 @@ static const struct confine_call loop_calls[] = {
 	CONFINE_CALL(mkdir),
 	CONFINE_CALL(umask),
 	/* memory */
-	CONFINE_NOT(mmap, 2, PROT_EXEC),
-	CONFINE_NOT(mprotect, 2, PROT_EXEC),
-	CONFINE_CALL(munmap),
-	CONFINE_CALL(mremap),
 	CONFINE_CALL(madvise),
-	CONFINE_CALL(brk),
+	CONFINE_ALLOCATING,
 	/* what a guest keeps in the window of mapped files (virtio/bounce.h) */
 	{ SYS_process_vm_readv, CONFINE_SELF, 0, 0, "process_vm_readv itself", WINDOW_RARE },
 	{ SYS_process_vm_writev, CONFINE_SELF, 0, 0, "process_vm_writev itself", WINDOW_RARE },
 	/* the end */
-	CONFINE_CALL(rt_sigprocmask),
 	CONFINE_CALL(exit_group),
-	/* abort() */
-	CONFINE_RARE(getpid, "abort()"),
-	CONFINE_RARE(gettid, "abort()"),
-	{ SYS_tgkill, CONFINE_SELF, 0, 0, "tgkill itself", "abort()" },
-};
-
-/* More, where the VM is a child of ours. */
-static const struct confine_call child_calls[] = {
-	{ SYS_kill, CONFINE_CHILD, 0, 0, "kill the VM", NULL },
-	CONFINE_CALL(wait4),
-	CONFINE_CALL(waitid),
-	CONFINE_CALL(sendto),
+	CONFINE_RARE(rt_sigprocmask, "abort()"),
+	CONFINE_ABORTING,
 };
 
 const struct confine_list holder_loop_calls = { loop_calls,
 						sizeof(loop_calls) / sizeof(*loop_calls) };
-static const struct confine_list child_list = { child_calls,
-						sizeof(child_calls) / sizeof(*child_calls) };
-
 int confine_holder(struct err *e)
 {
 	confine_record_start();
@@ -122,6 +104,7 @@ const struct confine *confine_root_fs(struct holder *h, struct err *e)
 	int rc = 0;
 
 	c->lists[0] = &virtio_fs_calls;
+	c->lists[1] = &virtio_fs_union_calls;
 	for (size_t i = 0; i < h->spec->layers.n && rc == 0; i++)
 		rc = confine_rules_add(c->rules, h->spec->layers.v[i], CONFINE_READ, e);
 	if (rc == 0)
@@ -137,6 +120,7 @@ const struct confine *confine_host_fs(struct holder *h, struct err *e)
 	struct confine *c = of_thread(&h->confine.host_fs, "fs host");
 
 	c->lists[0] = &virtio_fs_calls;
+	c->lists[1] = &virtio_fs_bind_calls;
 	for (unsigned i = 0; i < h->spec->nmounts; i++) {
 		const struct box_mount *m = &h->spec->mounts[i];
 
@@ -191,14 +175,10 @@ int confine_loop(struct holder *h, struct err *e)
 	struct confine *c = of_thread(&h->confine.loop, "loop");
 	own_free char *own = box_path(h->dirs, h->spec->id);
 	int rc = confine_rules_add(c->rules, own, CONFINE_ALL, e);
-	unsigned n = 1;
 
-	c->lists[0] = &holder_loop_calls;
+	c->lists[0] = machine_calls(h->vm.machine); /* first: what both have is noted as its */
+	c->lists[1] = &holder_loop_calls;
 	c->child = machine_pid(h->vm.machine);
-	if (c->child)
-		c->lists[n++] = &child_list;
-	if (h->vm.machine->ops->calls)
-		c->lists[n++] = h->vm.machine->ops->calls;
 	if (rc == 0)
 		rc = confine_rules_add(c->rules, "/etc/resolv.conf", CONFINE_READ, e);
 	if (rc == 0)

@@ -277,6 +277,18 @@ static int qemu_pid(const struct machine *m)
 	return ((const struct qemu *)m)->proc.pid;
 }
 
+static const struct confine_call calls[] = {
+	{ SYS_kill, CONFINE_CHILD, 0, 0, "kill QEMU", NULL },
+	CONFINE_CALL(wait4),
+	CONFINE_CALL(waitid),
+	CONFINE_CALL(sendto),
+	/* guest memory */
+	{ SYS_mmap, CONFINE_WITHOUT, 2, PROT_EXEC, "mmap of memory", NULL },
+	CONFINE_CALL(munmap),
+};
+
+static const struct confine_list calls_list = { calls, sizeof(calls) / sizeof(calls[0]) };
+
 const struct machine_ops machine_qemu = {
 	.name = "qemu",
 	.start = qemu_start,
@@ -284,4 +296,5 @@ const struct machine_ops machine_qemu = {
 	.resume = qemu_resume,
 	.free = qemu_free,
 	.pid = qemu_pid,
+	.calls = &calls_list,
 };

@@ -24,12 +24,12 @@ struct fuse;
  * Serves `fs` (borrowed, must outlive the device) in a thread of the
  * device's own: a slow disk must not stall stdio. Queue 0 is hiprio, queue 1
  * carries requests. The thread is confined to `c` from its start on (NULL: it
- * is not; borrowed, must outlive the device), virtio_fs_calls among it.
+ * is not; borrowed, must outlive the device).
  */
 struct virtio_device *virtio_fs_new(struct loop *l, const char *tag, struct fuse *fs,
 				    const struct confine *c, struct err *e);
-/* The system calls of such a thread. */
-extern const struct confine_list virtio_fs_calls;
+/* The system calls of every such thread, and more for the kind of share. */
+extern const struct confine_list virtio_fs_calls, virtio_fs_union_calls, virtio_fs_bind_calls;
 /* Asks for a window of that many bytes, a multiple of 2 MiB; before the machine is started. */
 void virtio_fs_ask_window(struct virtio_device *d, uint64_t size);
 /* After its queues were stopped. */

@@ -433,12 +433,14 @@ static int kvm_pid(const struct machine *m)
 }
 
 /* Of the loop's thread; a vcpu's own are in vcpu.c. */
-static const struct confine_call loop_calls[] = {
-	CONFINE_IF(ioctl, 1, KVM_SET_USER_MEMORY_REGION), /* machine_grow */
+static const struct confine_call calls[] = {
+	CONFINE_IF(ioctl, 1, KVM_SET_USER_MEMORY_REGION), /* the guest grows */
+	CONFINE_CALL(munmap),
+	{ SYS_tgkill, CONFINE_SELF, 0, 0, "tgkill a vcpu", NULL },
+	CONFINE_CALL(getpid), /* pthread_kill */
 };
 
-static const struct confine_list loop_list = { loop_calls,
-					       sizeof(loop_calls) / sizeof(*loop_calls) };
+static const struct confine_list calls_list = { calls, sizeof(calls) / sizeof(calls[0]) };
 
 const struct machine_ops machine_kvm = {
 	.name = "kvm",
@@ -447,7 +449,7 @@ const struct machine_ops machine_kvm = {
 	.resume = kvm_resume,
 	.free = kvm_free,
 	.pid = kvm_pid,
+	.calls = &calls_list,
 	.room = kvm_room,
 	.grow = kvm_grow,
-	.calls = &loop_list,
 };

@@ -35,17 +35,11 @@ static const struct confine_call calls[] = {
 	CONFINE_CALL(futex),
 	CONFINE_RARE(clock_gettime, "where the clock cannot be read without a call"),
 	CONFINE_CALL(write), /* interrupts, the console, calls for the loop's thread */
-	{ SYS_mmap, CONFINE_WITHOUT, 2, PROT_EXEC, "mmap", "KVM failed" },
-	{ SYS_mprotect, CONFINE_WITHOUT, 2, PROT_EXEC, "mprotect", "KVM failed" },
-	CONFINE_RARE(munmap, "KVM failed"),
-	CONFINE_RARE(brk, "KVM failed"),
 	CONFINE_CALL(madvise),
 	CONFINE_CALL(rt_sigprocmask),
 	CONFINE_CALL(exit),
-	/* abort() */
-	CONFINE_RARE(getpid, "abort()"),
-	CONFINE_RARE(gettid, "abort()"),
-	{ SYS_tgkill, CONFINE_SELF, 0, 0, "tgkill itself", "abort()" },
+	CONFINE_ALLOCATING,
+	CONFINE_ABORTING,
 };
 
 const struct confine_list vcpu_calls = { calls, sizeof(calls) / sizeof(calls[0]) };
