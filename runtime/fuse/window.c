@@ -41,6 +41,11 @@
  * is, no hole comes to be in it: what grows the file allocates first
  * (window_back), punching becomes zeroing, copying in does not share blocks.
  * That holds only on file systems which overwrite in place: window_fits.
+ *
+ * What is different: Linux 6.1 leaves a mapped file's mtime as it was when it is
+ * overwritten in place, and keeps it, once it has it, against what the server says.
+ * The host's kernel has set it; the guest sees it when it gets to know the inode
+ * anew. What truncates, extends or replaces the file sets it at once.
  */
 
 /*
