@@ -403,7 +403,7 @@ struct fuse {
 
 /* --- the window (window.c): all under the lock */
 
-/* Whether a share's files can be mapped: a host's writable file must keep the blocks it has. */
+/* Whether a share's files can be mapped: those that are written must keep the blocks they have. */
 bool window_fits(const struct share *s);
 /* Whether the guest is to map this file instead of reading it. */
 bool window_wanted(const struct fuse *f, const struct node *n, uint64_t size);

@@ -282,6 +282,8 @@ int op_init(struct call *c)
 	}
 	flags = wanted(f) & offered;
 	f->dax = (flags & FUSE_MAP_ALIGNMENT) && (flags & FUSE_HAS_INODE_DAX);
+	for (unsigned i = 0; i < f->nshares && f->dax; i++)
+		f->share[i].dax = window_fits(&f->share[i]);
 	if (f->dax)
 		out.map_alignment = FUSE_WINDOW_SHIFT;
 	else

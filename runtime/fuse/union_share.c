@@ -207,6 +207,5 @@ int union_open_share(struct fuse *f, struct share *s, const char *const *layers,
 		rc = open_upper(f, s, upper, e);
 	if (rc == 0 && upper)
 		rc = dress_root(s, e);
-	s->dax = window_fits(s);
 	return rc;
 }

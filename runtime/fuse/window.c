@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "runtime/base/log.h"
 #include "runtime/base/str.h"
@@ -127,13 +128,24 @@ void window_clear(struct fuse *f)
 bool window_fits(const struct share *s)
 {
 	struct statfs st;
+	bool fits;
+	int fd;
 
+	if (!s->is_union)
+		return false;
 	if (s->upper_fd < 0)
 		return true; /* nothing is written */
-	if (fstatfs(s->upper_fd, &st) < 0)
+	if (fstatfs(s->upper_fd, &st) < 0 ||
+	    (st.f_type != EXT4_SUPER_MAGIC && st.f_type != XFS_SUPER_MAGIC &&
+	     st.f_type != TMPFS_MAGIC))
 		return false;
-	return st.f_type == EXT4_SUPER_MAGIC || st.f_type == XFS_SUPER_MAGIC ||
-	       st.f_type == TMPFS_MAGIC;
+	/* ext2 and ext3 say they were ext4, and cannot allocate ahead */
+	fd = openat(s->tmp_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return false;
+	fits = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1) == 0;
+	close(fd);
+	return fits;
 }
 
 bool window_wanted(const struct fuse *f, const struct node *n, uint64_t size)
