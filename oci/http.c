@@ -214,6 +214,8 @@ static int body_begin(struct attempt *a, long status)
 	a->judged = true;
 	if (status == 206 && a->first != a->start)
 		return err_set(&a->err, EPROTO, "sends another range than was asked for");
+	if (status != 206 && a->q->until)
+		return err_set(&a->err, ENOTSUP, "does not serve ranges");
 	if (status != 206) {
 		curl_easy_getinfo(a->h->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 		a->total = length >= 0 ? (uint64_t)length : UINT64_MAX;
@@ -238,7 +240,7 @@ static int take_small(struct attempt *a, const char *p, size_t n)
 static int take_large(struct attempt *a, const char *p, size_t n)
 {
 	uint64_t drop = a->skip < n ? a->skip : n;
-	uint64_t have = a->q->from + a->r->got;
+	uint64_t have = a->q->from + a->r->got, end = a->q->until ? a->q->until : a->q->size;
 	int r;
 
 	a->skip -= drop;
@@ -246,9 +248,9 @@ static int take_large(struct attempt *a, const char *p, size_t n)
 	n -= drop;
 	if (n == 0)
 		return 0;
-	if (n > a->q->size - have)
+	if (n > end - have)
 		return err_set(&a->err, EBADMSG, "wrong length: it sends more than %llu bytes",
-			       (unsigned long long)a->q->size);
+			       (unsigned long long)end);
 	r = a->q->body(a->q->arg, p, n, &a->err);
 	if (r < 0) {
 		if (a->err.code == 0)
@@ -362,7 +364,7 @@ static void set_method(struct attempt *a)
 static void set_request(struct attempt *a, const char *url, struct curl_slist *headers)
 {
 	CURL *c = a->h->curl;
-	char range[32];
+	char range[48];
 
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, a->h->reason);
 	curl_easy_setopt(c, CURLOPT_URL, url);
@@ -377,10 +379,13 @@ static void set_request(struct attempt *a, const char *url, struct curl_slist *h
 	curl_easy_setopt(c, CURLOPT_XFERINFODATA, a);
 	curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	set_method(a);
-	if (a->start) {
+	if (a->q->until)
+		snprintf(range, sizeof(range), "%llu-%llu", (unsigned long long)a->start,
+			 (unsigned long long)a->q->until - 1);
+	else
 		snprintf(range, sizeof(range), "%llu-", (unsigned long long)a->start);
+	if (a->start || a->q->until)
 		curl_easy_setopt(c, CURLOPT_RANGE, range);
-	}
 }
 
 static struct curl_slist *add_header(struct curl_slist *list, const char *name, const char *value)

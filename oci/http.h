@@ -80,6 +80,7 @@ struct http_request {
 	http_retry_fn *retry; /* may be NULL */
 	void *arg;
 	uint64_t from, size;
+	uint64_t until; /* only up to this byte, or -ENOTSUP where ranges are not served; 0: all */
 	const atomic_bool
 		*cancel; /* ends with -ECANCELED soon after it becomes true; may be NULL */
 };

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "oci/config.h"
+#include "oci/ranges.h"
 #include "oci/unpack.h"
 #include "runtime/base/own.h"
 
@@ -264,8 +265,8 @@ static int fetch(struct job *j, struct err *e)
 	follow_avail(&j->f, j->fetched);
 	progress_set(pull->p, j->row, "Downloading", j->fetched, j->d->size);
 	if (j->fetched < j->d->size)
-		r = registry_blob(pull->g, &j->d->digest, j->fetched, j->d->size, on_bytes,
-				  on_retry, j, e);
+		r = ranges_fetch(pull->g, &j->d->digest, j->fetched, j->d->size, on_bytes, on_retry,
+				 j, e);
 	if (r < 0) {
 		struct blob_writer *w;
 

@@ -241,14 +241,17 @@ int registry_blob_small(struct registry *g, const struct digest *d, size_t max, 
 	return 0;
 }
 
-int registry_blob(struct registry *g, const struct digest *d, uint64_t from, uint64_t size,
+int registry_blob(struct registry *g, const struct digest *d, const struct registry_span *span,
 		  http_body_fn *body, http_retry_fn *retry, void *arg, struct err *e)
 {
 	own_response struct http_response resp = { 0 };
 	own_free char *where = blob_at(d);
-	struct http_request q = {
-		.body = body, .retry = retry, .arg = arg, .from = from, .size = size
-	};
+	struct http_request q = { .body = body,
+				  .retry = retry,
+				  .arg = arg,
+				  .from = span->from,
+				  .size = span->size,
+				  .until = span->until };
 	int r = registry_ask(g, where, &q, &resp, e);
 
 	if (r < 0)

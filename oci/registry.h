@@ -58,11 +58,16 @@ int registry_head(struct registry *g, const char *tag, struct digest *out, struc
 /* A small blob, whole, at most max bytes, verified. */
 int registry_blob_small(struct registry *g, const struct digest *d, size_t max, struct str *out,
 			struct err *e);
+/* Which bytes of a blob of `size`: from `from` on, to the end or (not 0) up to `until`. */
+struct registry_span {
+	uint64_t from, until, size;
+};
+
 /*
- * A blob of `size` bytes from byte `from` on, as it arrives; continues where
- * a transfer breaks. The digest is the caller's to verify.
+ * A blob's bytes as they arrive; continues where a transfer breaks. The digest is the caller's to
+ * verify. -ENOTSUP: `until` is set, and the registry does not serve ranges.
  */
-int registry_blob(struct registry *g, const struct digest *d, uint64_t from, uint64_t size,
+int registry_blob(struct registry *g, const struct digest *d, const struct registry_span *span,
 		  http_body_fn *body, http_retry_fn *retry, void *arg, struct err *e);
 
 /* ---- for upload.c ---- */

@@ -37,7 +37,7 @@ static enum verdict judge(const struct http_request *q, const struct http_respon
 		return FAIL;
 	}
 	if (status >= 200 && status < 300 && q->body && q->size != UINT64_MAX &&
-	    q->from + resp->got < q->size) {
+	    q->from + resp->got < (q->until ? q->until : q->size)) {
 		err_set(e, ECONNRESET, "%s: the answer is truncated: %llu of %llu bytes", host,
 			(unsigned long long)(q->from + resp->got), (unsigned long long)q->size);
 		return AGAIN;

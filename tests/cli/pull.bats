@@ -5,6 +5,9 @@ load ../lib/common
 
 setup_file() {
 	zl_setup_file
+	# What fails is tried again, but not for as long as a user would want.
+	mkdir -p "$HOME/.config/zl"
+	echo '{"max-download-attempts": 2}' >"$HOME/.config/zl/config.json"
 	registry_start
 	registry_push busybox
 	registry_push busybox some/deep/path v1.2

@@ -161,3 +161,23 @@ fails_with() {
 		faulty_stop
 	done
 }
+
+@test "a server that is slow for each connection gets several, where it serves ranges" {
+	source "$lib/images.sh"
+	layout_init big
+	mkdir -p tree
+	head -c 30000000 /dev/urandom >tree/noise
+	tar -C tree -cf big-layer.tar .
+	layout_layer big big-layer.tar none
+	layout_image big latest '{"Cmd":["true"]}'
+	for fault in throttled norange; do
+		faulty_start $fault "$PWD/big"
+		run -0 zl --debug pull -q "$FAULTY/big"
+		if [ $fault = throttled ]; then
+			[ "$(grep -c '^range' "$FAULTY_DIR/log")" -ge 8 ]
+		fi
+		cmp tree/noise "$(echo "$ZL_ROOT"/layers/*/noise)"
+		zl rmi "$FAULTY/big"
+		faulty_stop
+	done
+}

@@ -5,7 +5,8 @@ faulty.py LAYOUT FAULT STATE: STATE is a folder: "port" appears in it when the s
 "log" gets a line per request, and the creation of "go" ends every wait.
 
 Faults: none; for blobs truncated, longer, flipped, stalled (half, then waits), reset, drip (a byte
-now and then), broken (half the first time, ranges then), elsewhere (redirected to another server,
+now and then), broken (half the first time, ranges then), throttled
+(16 MiB/s for each connection; ranges), norange (the same without ranges), elsewhere (redirected to another server,
 which notes in "leaks" what it is shown); for manifests html, notjson, empty, endless, wrongdigest,
 hugeint, nolayers, recursive (index within index), hugeindex; for everything status-NNN, silent
 (accepts, never answers until "go"), redirects, unauthorized, flaky (503 to every first request),
@@ -96,6 +97,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 time.sleep(0.05)
         elif FAULT == "broken" and len(data) > 4096:
             self.broken(data)
+        elif FAULT in ("throttled", "norange"):
+            self.throttled(data)
         elif FAULT == "elsewhere" and self.server.other:
             where = f"http://127.0.0.1:{self.server.other}{self.path}"
             self.answer(307, b"", headers=[("Location", where)])
@@ -117,6 +120,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, data[: len(data) // 2], "application/octet-stream", len(data))
         self.close_connection = True
         return None
+
+    def throttled(self, data):
+        """As much a second as this connection gets."""
+        first, last = 0, len(data) - 1
+        if self.headers["Range"] and FAULT == "throttled":
+            first, last = (int(n or last) for n in self.headers["Range"][6:].split("-"))
+            span = f"bytes {first}-{last}/{len(data)}"
+            with LOG, open(STATE / "log", "a", encoding="utf-8") as f:
+                f.write(f"range {first}-{last}\n")
+            self.send_response(206)
+            self.send_header("Content-Range", span)
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(last + 1 - first))
+        self.end_headers()
+        for at in range(first, last + 1, 1 << 18):
+            self.wfile.write(data[at : min(at + (1 << 18), last + 1)])
+            time.sleep(1 / 64)
 
     def manifest(self, data, ctype, digest):
         """A manifest, or what the fault makes of it."""
