@@ -121,6 +121,9 @@ fuzz: | build/curl build/isal
 	tests/fuzz/run build/fuzz/tests/fuzz
 bench: $(ZL)
 	ZL=$(ZL) tests/bench/bench
+bench-kvm: $(ZL)
+	tests/lib/images.sh build/tests/images
+	ZL=$(ZL) tests/bench/kvm
 bench-pull: $(ZL)
 	ZL=$(ZL) tests/bench/pull
 
@@ -142,7 +145,7 @@ install: $(ZL)
 clean:
 	rm -rf build
 
-.PHONY: all check check-quick check-unit check-cli check-vm check-kvm unit lint fuzz fuzzers bench bench-pull deps demo install clean
+.PHONY: all check check-quick check-unit check-cli check-vm check-kvm unit lint fuzz fuzzers bench bench-kvm bench-pull deps demo install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $O build/guest -name '*.d' 2>/dev/null)

@@ -34,6 +34,7 @@ setup() {
 	[ -z "$(ls -A dir)" ] || fail "left: $(ls -A dir)"
 }
 
+# bats test_tags=core
 @test "layers: whiteouts, opaque folders, kinds, owners, modes, links, xattrs" {
 	run -0 --separate-stderr zl run -q --rm layers sh -c '
 		ls d o becomes-dir
@@ -111,6 +112,7 @@ end'
 	[ "$(ls "$ZL_ROOT/containers" | wc -l)" = "$before" ]
 }
 
+# bats test_tags=core
 @test "bind mounts: folders and files, read-write and read-only, seen on both sides" {
 	mkdir dir && echo host >dir/f && echo single >file && ln -s f dir/link
 	run -0 --separate-stderr zl run -q --rm -v "$PWD/dir:/data" -v "$PWD/file:/etc/single:ro" \
@@ -168,6 +170,7 @@ end'
 	output_has noexec
 }
 
+# bats test_tags=core
 @test "--read-only: the root refuses, tmpfs and volumes do not" {
 	mkdir dir
 	run -0 --separate-stderr zl run -q --rm --read-only --tmpfs /t -v "$PWD/dir:/data" busybox sh -c '

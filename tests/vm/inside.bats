@@ -16,6 +16,7 @@ setup() {
 	needs_vm
 }
 
+# bats test_tags=core
 @test "PID 1 is the workload, in namespaces of its own" {
 	in_vm 'echo $$; ps -o pid | wc -l; for n in pid mnt uts ipc cgroup; do readlink /proc/self/ns/$n; done | sort -u | wc -l'
 	[ "${lines[0]}" = 1 ]
@@ -40,6 +41,7 @@ setup() {
 	output_has "CapBnd:"$'\t'"00000000a80425fb"
 }
 
+# bats test_tags=core
 @test "what a container must not do" {
 	in_vm 'mount -t tmpfs none /mnt 2>/dev/null || echo no-mount
 		hostname other 2>/dev/null || echo no-hostname

@@ -25,6 +25,7 @@ state() {
 	zl inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$1"
 }
 
+# bats test_tags=core
 @test "run -d, ps, logs, stop, start, wait, rm" {
 	id=$(zl run -qd --name bg busybox sh -c 'trap "echo bye; exit 4" TERM; echo hello; echo warn >&2; while :; do sleep 0.1; done')
 	[[ $id =~ ^[0-9a-f]{64}$ ]]
@@ -235,6 +236,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 	nothing_runs
 }
 
+# bats test_tags=core
 @test "SIGKILL of the holder: the VM goes with it, the next command cleans up" {
 	zl run -qd --name held busybox sleep 1000
 	our_processes | awk '$2 ~ /^zl/ { print $1 }' | xargs kill -9
@@ -260,6 +262,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 	nothing_runs
 }
 
+# bats test_tags=core
 @test "the guest's kernel panics: 125 and the last console lines" {
 	run --separate-stderr within 120 zl run -q --rm --privileged -m 64m busybox sh -c \
 		'echo 2 >/proc/sys/vm/panic_on_oom; exec probe mem 500'
@@ -299,6 +302,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 	[ -z "$(zl ps -aq)" ] || fail "$(zl ps -a)"
 }
 
+# bats test_tags=core
 @test "exec in a running container" {
 	zl run -qd --name ex -e A=1 busybox sleep 1000
 	run -0 zl exec -e B=2 -w /tmp -u user ex sh -c 'echo $A $B; pwd; id -u'

@@ -44,6 +44,7 @@ ticks() {
 	echo $sum
 }
 
+# bats test_tags=core
 @test "pause and unpause: states, names, errors" {
 	a=$(zl run -qd --name aa busybox sleep 1000)
 	zl run -qd --name bb busybox sleep 1000

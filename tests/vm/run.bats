@@ -16,6 +16,7 @@ setup() {
 	needs_vm
 }
 
+# bats test_tags=core
 @test "the embedded image greets, without registry or network" {
 	ZL_ROOT=$BATS_TEST_TMPDIR/root run -0 --separate-stderr zl run --rm hello
 	output_has "Hello from"
@@ -42,6 +43,7 @@ setup() {
 	done
 }
 
+# bats test_tags=core
 @test "128+n when a signal killed it" {
 	# PID 1 is immune to signals from inside; --init makes the workload an ordinary process.
 	for sig in 9 15 6 11; do
@@ -148,6 +150,7 @@ setup() {
 	zl rm cidtest
 }
 
+# bats test_tags=core
 @test "--cpus and --memory" {
 	run -0 zl run -q --rm --cpus 2 -m 300m busybox sh -c 'nproc; grep MemTotal /proc/meminfo'
 	[ "${lines[0]}" = 2 ] || [ "$(nproc)" = 1 ]
@@ -163,6 +166,7 @@ setup() {
 	[ "$used" -le $((24 << 10)) ] || fail "$output"
 }
 
+# bats test_tags=core
 @test "--debug shows every step with its time" {
 	run -0 --separate-stderr zl --debug run --rm busybox true
 	for step in image root VM kernel hello started exit; do

@@ -45,6 +45,7 @@ pattern() {
 	output_is "$expected"
 }
 
+# bats test_tags=core
 @test "output into files and from files, empty ones too" {
 	pattern 1 5 >/dev/null
 	"$PROBE" pattern 1 3 5 >in
@@ -72,6 +73,7 @@ pattern() {
 	output_is ended
 }
 
+# bats test_tags=core
 @test "a reader that goes away ends the workload by SIGPIPE" {
 	run within 120 bash -c 'zl run -q --rm --name early busybox yes | head -n 2; echo "${PIPESTATUS[0]}"'
 	[ "${lines[0]}" = y ] && [ "${lines[1]}" = y ]
@@ -98,6 +100,7 @@ pattern() {
 	done
 }
 
+# bats test_tags=core
 @test "what the workload's 0, 1 and 2 are; nothing else is open" {
 	run -0 zl run -q --rm busybox sh -c 'probe tty; probe fds; probe reopen' </dev/null
 	output_is $'0 char\n1 pipe\n2 pipe\nthrough /dev/stdout\nthrough /dev/stderr' ||
