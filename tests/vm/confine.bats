@@ -66,7 +66,7 @@ whole_life() {
 	zl run -qd --name life -v "$dir/rw:/rw" -v "$dir/ro/file:/file:ro" busybox sleep 1000
 	run -0 zl exec life sh -c '
 		cat /file; echo made >/rw/made; mkdir /rw/d; mv /rw/made /rw/d/moved; echo end >>/rw/d/appended
-		chmod 700 /rw/d; mkfifo /rw/fifo; chown 5:5 /rw/fifo; mkdir /x; fsync /x; sync; ls /rw/d'
+		chmod 700 /rw/d; mkfifo /rw/fifo; chown 5:5 /rw/fifo; mkdir /x; sync /x; sync; ls /rw/d'
 	output_is "before
 appended
 moved"
