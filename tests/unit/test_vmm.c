@@ -45,10 +45,11 @@ GUEST(guest_busy, "mov $0xd0000070, %edi; 1: movl $0, (%edi); jmp 1b");
 /* waits for a byte in memory, then reads the third page of its own file */
 GUEST(guest_reads, "1: cmpb $0, 0x200000; je 1b; mov 0x102000, %eax; mov $0x501, %dx;"
 		   "out %al, %dx; 2: jmp 2b");
-/* every port but the one that ends, read and written in three sizes; then registers and beyond */
+/* many a port but not the one that ends, read and written in three sizes; then registers and beyond
+ */
 GUEST(guest_pokes, "xor %ebx, %ebx; 1: mov %ebx, %edx; cmp $0x501, %ebx; je 2f; xor %eax, %eax;"
 		   "out %al, %dx; out %ax, %dx; out %eax, %dx; in %dx, %al; in %dx, %ax;"
-		   "in %dx, %eax; 2: add $7, %ebx; cmp $0x10000, %ebx; jb 1b;"
+		   "in %dx, %eax; 2: add $97, %ebx; cmp $0x10000, %ebx; jb 1b;"
 		   "mov $0xd0000000, %edi; 3: mov (%edi), %eax; movl $-1, (%edi);"
 		   "mov (%edi), %al; movb $0x55, (%edi); movw $0x5555, 1(%edi);"
 		   "add $52, %edi; cmp $0xd0003000, %edi; jb 3b; mov $0xe0000000, %edi;"
