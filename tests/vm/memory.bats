@@ -65,7 +65,7 @@ says() {
 	[ "$(zl inspect -f '{{.HostConfig.Memory}}' grows)" = 0 ]
 	zl kill -s USR1 grows
 	wait_until 20 says grows freed
-	wait_until 15 guest_below grows $((held - 500)) || fail "of $held MiB still $(guest_mib grows)"
+	wait_until 15 guest_below grows $((held - 400)) || fail "of $held MiB still $(guest_mib grows)"
 }
 
 # bats test_tags=kvm
