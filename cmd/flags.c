@@ -67,7 +67,7 @@
 		  AT(memory),                                                                           \
 		  NULL,                                                                                 \
 		  "128m|256m|512m|1g|2g|4g",                                                            \
-		  "Memory limit" },                                                    \
+		  "Memory limit" },                                                                     \
 		{ OPT_TEXT, 0,	  "name", "string",                                                     \
 		  AT(name), NULL, NULL,	  "Assign a name to the container" },                           \
 		{ OPT_TEXT,                                                                             \
