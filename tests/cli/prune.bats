@@ -25,8 +25,9 @@ names() {
 @test "history: docker's columns, newest first" {
 	run -0 zl history --format '{{.ID}}|{{.CreatedAt}}|{{.CreatedBy}}|{{.Size}}|{{.Comment}}' entry
 	id=$(zl image inspect -f '{{.Id}}' entry)
+	size=$(zl images --format '{{.Size}}' busybox)
 	output_is "${id:7:12}|2024-05-06T07:08:09Z|tests|6B|
-<missing>|2024-05-06T07:08:09Z|tests|2.1MB|"
+<missing>|2024-05-06T07:08:09Z|tests|$size|"
 	run -0 zl history layers
 	[[ ${lines[0]} =~ ^"IMAGE "+"CREATED "+"CREATED BY "+"SIZE "+"COMMENT"$ ]]
 	[ ${#lines[@]} = 5 ]
@@ -69,7 +70,7 @@ names() {
 Are you sure you want to continue? [y/N] "
 	run -0 bash -c 'echo y | zl image prune'
 	output_has "deleted: sha256:"
-	output_has "Total reclaimed space: 1.1"
+	[[ $output =~ "Total reclaimed space: "[1-9][0-9.]*MB$ ]]
 	[ "$(names)" = "busybox:latest entry:latest layers:latest " ]
 	run -0 zl image prune -f
 	output_is "Total reclaimed space: 0B"
