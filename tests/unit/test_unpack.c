@@ -816,17 +816,20 @@ static void test_header_bombs(void **state)
 
 static void test_many_entries(void **state)
 {
+	/* A tenth where the quick tests are wanted: nothing takes longer. */
+	const int entries = getenv("QUICK") ? 10000 : 100000;
 	struct str t = STR_INIT;
 	char name[64];
 
 	(void)state;
-	for (int i = 0; i < 100000; i++) {
+	for (int i = 0; i < entries; i++) {
 		snprintf(name, sizeof(name), "a/b/c/d/e/f/g/h/%d/%d", i % 100, i);
 		tar_file(&t, name, 0644, "");
 	}
 	unpack_good(&t);
-	assert_int_equal(res.entries, 100000);
-	text_is(dfd, "a/b/c/d/e/f/g/h/99/99999", "");
+	assert_int_equal(res.entries, entries);
+	snprintf(name, sizeof(name), "a/b/c/d/e/f/g/h/99/%d", entries - 1);
+	text_is(dfd, name, "");
 }
 
 /* ---- packing, damage ---- */
