@@ -163,6 +163,7 @@ fails_with() {
 }
 
 @test "a server that is slow for each connection gets several, where it serves ranges" {
+	# shellcheck source=/dev/null
 	source "$lib/images.sh"
 	layout_init big
 	mkdir -p tree

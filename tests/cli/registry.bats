@@ -98,6 +98,7 @@ big_image() {
 }
 
 @test "push: a transfer that breaks is continued, or begun anew; a refusal is told" {
+	# shellcheck source=/dev/null
 	source "$lib/images.sh"
 	for fault in pushbreak pushlost; do
 		faulty_start $fault
