@@ -293,7 +293,10 @@ static int set_capabilities(uint64_t keep)
 
 int confine_no_capabilities(void)
 {
-	return CONFINE_OFF ? 0 : set_capabilities(0);
+	if (CONFINE_OFF)
+		return 0;
+	/* root's exec would bring them back, and forget PR_SET_PDEATHSIG on the way */
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : set_capabilities(0);
 }
 
 int confine_process(uint64_t keep, struct err *e)

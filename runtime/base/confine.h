@@ -108,7 +108,7 @@ struct confine {
  * CAP_*), of which none pass on.
  */
 int confine_process(uint64_t keep, struct err *e);
-/* Gives up the last capabilities: of a child before exec, of a thread. 0 or -errno. */
+/* Gives up the last capabilities, and new ones by exec: of a child, of a thread. 0 or -errno. */
 int confine_no_capabilities(void);
 
 /*

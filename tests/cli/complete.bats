@@ -21,7 +21,7 @@ offers() {
 
 @test "commands, groups, options, values" {
 	run -0 offers im
-	output_is $'images\nimage'
+	output_is $'images\nimport\nimage'
 	run -0 offers container inspe
 	output_is inspect
 	run -0 offers run --sto
