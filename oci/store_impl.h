@@ -94,6 +94,20 @@ bool reserve_copy(struct store *s, struct str *out);
 int images_write(struct store *s, const struct store_images *l, struct err *e);
 /* The entries of an index.json, from its text. */
 int images_parse(const char *text, size_t n, struct store_images *out, struct err *e);
+/* The same by the JSON library alone, for what images_parse does not know, and for the tests. */
+int images_parse_json(const char *text, size_t n, struct store_images *out, struct err *e);
+/* One more entry, empty, at the end. */
+struct store_image *images_grow(struct store_images *l);
+
+/* The annotations of an entry: its name twice, as others know it, and what listings want to know.
+ */
+#define ANN_REF	     "org.opencontainers.image.ref.name"
+#define ANN_NAME     "io.containerd.image.name"
+#define ANN_ID	     "io.zl.image.id"
+#define ANN_SOURCE   "io.zl.image.source"
+#define ANN_SIZE     "io.zl.image.size"
+#define ANN_CREATED  "io.zl.image.created"
+#define ANN_PLATFORM "io.zl.image.platform"
 
 #define STORE_INDEX   "index.json"
 #define STORE_RESERVE "reserve"

@@ -12,18 +12,9 @@
 #include "oci/store_impl.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/own.h"
-#include "runtime/base/parse.h"
 
 /* The reserve's size: twice that of index.json, in steps of this. */
 #define RESERVE_STEP (128u << 10)
-
-#define ANN_REF	     "org.opencontainers.image.ref.name"
-#define ANN_NAME     "io.containerd.image.name"
-#define ANN_ID	     "io.zl.image.id"
-#define ANN_SOURCE   "io.zl.image.source"
-#define ANN_SIZE     "io.zl.image.size"
-#define ANN_CREATED  "io.zl.image.created"
-#define ANN_PLATFORM "io.zl.image.platform"
 
 /* ---- the list in memory ---- */
 
@@ -53,7 +44,7 @@ void store_images_free(struct store_images *l)
 	*l = (struct store_images){ 0 };
 }
 
-static struct store_image *images_grow(struct store_images *l)
+struct store_image *images_grow(struct store_images *l)
 {
 	if (l->n == l->cap) {
 		l->cap = l->cap ? l->cap * 2 : 16;
@@ -127,54 +118,6 @@ void store_images_put(struct store_images *l, const struct store_image *image)
 
 /* ---- JSON ---- */
 
-static bool number_of(const struct js *annotations, const char *key, uint64_t max, uint64_t *out)
-{
-	const char *text = js_text(js_get(annotations, key));
-
-	return text && parse_u64(text, 0, max, out);
-}
-
-static void known_from_json(struct store_image *i, const struct js *a)
-{
-	const char *id = js_text(js_get(a, ANN_ID)), *source = js_text(js_get(a, ANN_SOURCE));
-	const char *platform = js_text(js_get(a, ANN_PLATFORM));
-	uint64_t created;
-
-	if (id == NULL || source == NULL || digest_parse(id, &i->id, NULL) < 0 ||
-	    digest_parse(source, &i->source, NULL) < 0 ||
-	    !number_of(a, ANN_SIZE, UINT64_MAX, &i->size) ||
-	    !number_of(a, ANN_CREATED, INT64_MAX, &created))
-		return;
-	i->created = (int64_t)created;
-	i->platform = xstrdup(platform ? platform : "");
-	i->known = true;
-}
-
-/* False: not an entry we can do anything with. */
-static bool image_from_json(struct store_image *i, const struct js *j)
-{
-	const struct js *a = js_get(j, "annotations");
-	const char *digest = js_text(js_get(j, "digest"));
-	const char *media_type = js_text(js_get(j, "mediaType"));
-	const char *name = js_text(js_get(a, ANN_REF));
-	int64_t size;
-
-	*i = (struct store_image){ 0 };
-	if (digest == NULL || digest_parse(digest, &i->manifest, NULL) < 0 ||
-	    !js_int(js_get(j, "size"), &size) || size < 0)
-		return false;
-	i->manifest_size = (uint64_t)size;
-	i->media_type = xstrdup(media_type ? media_type : MEDIA_OCI_MANIFEST);
-	i->name = name && *name ? xstrdup(name) : NULL;
-	known_from_json(i, a);
-	if (!i->known) {
-		i->source = i->manifest;
-		i->platform = xstrdup("");
-		i->foreign = js_copy(j);
-	}
-	return true;
-}
-
 static void platform_to_json(struct js *entry, const char *platform)
 {
 	struct platform p;
@@ -226,27 +169,6 @@ static struct js *image_to_json(const struct store_image *i)
 }
 
 /* ---- the file ---- */
-
-int images_parse(const char *text, size_t n, struct store_images *out, struct err *e)
-{
-	own_js struct js *j = js_parse(text, n, e);
-	struct js *list = js_get(j, "manifests");
-
-	*out = (struct store_images){ 0 };
-	if (j == NULL)
-		return -EBADMSG;
-	if (!js_is_array(list))
-		return err_set(e, EBADMSG, "it has no manifests");
-	for (size_t i = 0; i < js_len(list); i++) {
-		struct store_image image;
-
-		if (image_from_json(&image, js_at(list, i)))
-			*images_grow(out) = image;
-		else
-			store_image_free(&image);
-	}
-	return 0;
-}
 
 int store_images_read(struct store *s, struct store_images *out, struct err *e)
 {
