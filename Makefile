@@ -107,8 +107,8 @@ check-quick: $(ZL) $(UNIT)
 	@ZL=$(ZL) UNIT_DIR=$O/tests/unit QUICK=1 tests/run lint unit cli
 check-unit: $(UNIT)
 	@UNIT_DIR=$O/tests/unit tests/run unit
-check-cli: $(ZL)
-	@ZL=$(ZL) tests/run cli
+check-cli: $(ZL) $O/tests/unit/test_fuse_mount
+	@ZL=$(ZL) UNIT_DIR=$O/tests/unit tests/run cli
 check-vm: $(ZL)
 	@ZL=$(ZL) tests/run vm
 check-kvm: $(ZL)

@@ -10,6 +10,8 @@
 #include "oci/tree.h"
 #include "runtime/base/str.h"
 
+#define NSEC 1000000000L
+
 struct tar_in {
 	struct ahead *in;
 	struct archive *a; /* NULL: not begun */
@@ -125,7 +127,12 @@ static int describe(struct archive_entry *ae, struct tar_entry *te, struct err *
 	};
 	if (archive_entry_mtime_is_set(ae)) {
 		te->mtime.tv_sec = archive_entry_mtime(ae);
-		te->mtime.tv_nsec = nsec >= 0 && nsec < 1000000000 ? nsec : 0;
+		te->mtime.tv_nsec = nsec >= 0 && nsec < NSEC ? nsec : 0;
+		/* libarchive takes "-1.25" apart into -1 and 0.25. */
+		if (te->mtime.tv_sec < 0 && te->mtime.tv_nsec) {
+			te->mtime.tv_sec--;
+			te->mtime.tv_nsec = NSEC - te->mtime.tv_nsec;
+		}
 	}
 	archive_entry_xattr_reset(ae);
 	if (te->path == NULL)

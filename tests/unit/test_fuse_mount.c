@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/fs.h>
 #include <pthread.h>
 #include <sched.h>
@@ -31,6 +32,10 @@
  * more after the server was started anew, both trees must be alike. Needs
  * root and /dev/fuse. The seed is fixed; FUSE_MOUNT_SEED and FUSE_MOUNT_OPS
  * give others.
+ *
+ * With operands, UID COMMAND LAYER..., it tests nothing: the union of these
+ * layers, the topmost first, is mounted, served by this user, and the shell's
+ * COMMAND run, which finds it at $SHOWN. tests/cli/faithful.bats looks at it so.
  */
 #define OPS_DEFAULT  3000
 #define CHECK_EVERY  500
@@ -43,6 +48,9 @@
 struct world {
 	char place[256], upper[300], layer[2][300], host[300], plain[300], mount[300], shown[320];
 	bool bind;
+	const char *const *layers; /* shown in place of the two, read-only */
+	unsigned nlayers;
+	uid_t uid; /* of the server */
 	int dev;
 	pid_t server;
 	unsigned seed;
@@ -88,11 +96,13 @@ static int server_main(struct world *w)
 		.name = "s", .layers = layers, .nlayers = 2, .upper = w->upper
 	};
 	struct fuse_share bind = { .name = "s", .path = w->host };
+	struct fuse_share shown = { .name = "s", .layers = w->layers, .nlayers = w->nlayers };
+	const struct fuse_share *of = w->bind ? &bind : w->layers ? &shown : &share;
 	struct err e = ERR_INIT;
 	struct {
 		struct fuse *f;
 		int dev;
-	} s = { fuse_new(w->bind ? &bind : &share, 1, &e), w->dev };
+	} s = { fuse_new(of, 1, &e), w->dev };
 	pthread_t t[SERVERS];
 
 	if (s.f == NULL) {
@@ -119,8 +129,11 @@ static void start(struct world *w)
 	assert_int_equal(mount("zl", w->mount, "fuse.zl", 0, options), 0);
 	fflush(NULL);
 	w->server = fork();
-	if (w->server == 0)
+	if (w->server == 0) {
+		if (w->uid && (setgroups(0, NULL) < 0 || setgid(w->uid) < 0 || setuid(w->uid) < 0))
+			_exit(1);
 		exit(server_main(w)); /* not _exit: leaks are to be found */
+	}
 	close(w->dev);
 	assert_true(w->server > 0);
 }
@@ -522,7 +535,24 @@ static bool can_mount(void)
 	       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
-int main(void)
+static int show(uid_t uid, const char *command, const char *const *layers, unsigned nlayers)
+{
+	struct world w = { .uid = uid, .layers = layers, .nlayers = nlayers };
+	int status;
+
+	place_make(w.place, sizeof(w.place));
+	snprintf(w.mount, sizeof(w.mount), "%s/mount", w.place);
+	snprintf(w.shown, sizeof(w.shown), "%s/s", w.mount);
+	mkdir(w.mount, 0755);
+	start(&w);
+	setenv("SHOWN", w.shown, 1);
+	status = system(command);
+	stop(&w);
+	place_remove(w.place);
+	return status != 0;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(like_a_plain_folder, setup_union, teardown),
@@ -532,7 +562,10 @@ int main(void)
 	umask(0);
 	if (!can_mount()) {
 		printf("1..1\nok 1 like_a_plain_folder # skip needs root and /dev/fuse\n");
-		return 0;
+		return argc > 1 ? 77 : 0;
 	}
+	if (argc > 3)
+		return show((uid_t)strtoul(argv[1], NULL, 10), argv[2],
+			    (const char *const *)argv + 3, (unsigned)argc - 3);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
