@@ -368,10 +368,15 @@ static void sweep_file(const struct sweep *w, const char *name, int64_t max_age_
 	unlinkat(w->s->tmpfd, name, 0);
 }
 
+/* Locked under the store's lock, since a new one is created before it is locked (trash_open). */
 static void sweep_trash(const struct sweep *w, const char *name)
 {
-	own_fd int fd = lock_left(w->s, name, O_RDONLY | O_DIRECTORY);
+	own_fd int fd = -1;
 
+	if (store_lock(w->s, LOCK_EX, NULL) < 0)
+		return;
+	fd = lock_left(w->s, name, O_RDONLY | O_DIRECTORY);
+	store_unlock(w->s);
 	if (fd >= 0)
 		dir_remove_all(w->s->tmpfd, name, NULL);
 }
