@@ -60,15 +60,20 @@ int machine_wanted(const char *machine)
 	return MACHINE_AUTO;
 }
 
-void note_emulation(const char *machine, bool quiet)
+void note_slow(const char *why)
+{
+	/* a terminal may be in raw mode already */
+	fprintf(stderr, "zl: note: running in software emulation, which is slow: %s%s\n", why,
+		isatty(STDERR_FILENO) ? "\r" : "");
+}
+
+void note_emulation(const char *machine)
 {
 	char why[256] = "";
 
-	if (quiet || machine_choose((enum machine_kind)machine_wanted(machine), why, sizeof(why)) !=
-			     MACHINE_QEMU)
-		return;
-	fprintf(stderr, "zl: note: running in software emulation, which is slow: %s\n",
-		why[0] ? why : "it was asked for");
+	if (machine_choose((enum machine_kind)machine_wanted(machine), why, sizeof(why)) ==
+	    MACHINE_QEMU)
+		note_slow(why);
 }
 
 static struct image *get_image(struct zl *z, const struct run_flags *f, const char *name,
@@ -243,15 +248,18 @@ static int apply_machine(struct box *b, struct err *e)
 	return 0;
 }
 
-int container_start_detached(struct zl *z, struct box *b, struct err *e)
+int container_start_detached(struct zl *z, struct box *b, bool quiet, struct err *e)
 {
-	int code = EXIT_CLIENT;
+	struct box_event ev = { .code = EXIT_CLIENT };
 
 	fflush(NULL);
-	if (apply_machine(b, e) == 0 && box_start(&z->dirs, b, NULL, NULL, &code, e) == 0)
-		return 0;
-	forget_failed(z, b);
-	return code;
+	if (apply_machine(b, e) < 0 || box_start(&z->dirs, b, &ev, e) < 0) {
+		forget_failed(z, b);
+		return ev.code;
+	}
+	if (ev.message[0] && !quiet)
+		note_slow(ev.message);
+	return 0;
 }
 
 /* The holder closed the connection without an event about our task. */

@@ -14,15 +14,20 @@
 struct box *container_make(struct zl *z, const struct run_flags *f, const struct operands *ops,
 			   struct err *e);
 
-/* Says on stderr that there will be no hardware virtualisation, and why. */
-void note_emulation(const char *machine, bool quiet);
+/* Says on stderr that there is no hardware virtualisation, and why; the second, if there will be
+ * none. */
+void note_slow(const char *why);
+void note_emulation(const char *machine);
 /* The machine a container would run on: its own choice, ZL_MACHINE, or what is there. */
 int machine_wanted(const char *machine);
 
 int pull_policy_parse(const char *text, enum pull_policy *p, struct err *e);
 
-/* Starts b with nothing attached. The exit code is 0, or docker's 125 to 127 with e set. */
-int container_start_detached(struct zl *z, struct box *b, struct err *e);
+/*
+ * Starts b with nothing attached. The exit code is 0, or docker's 125 to 127 with e set.
+ * quiet: without a note where it turns out to be slow.
+ */
+int container_start_detached(struct zl *z, struct box *b, bool quiet, struct err *e);
 /*
  * Follows a started or joined task to its end; the exit code. A holder that let us go is
  * looked after: why, and whether the container still runs.

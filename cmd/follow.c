@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/container.h"
 #include "cmd/term.h"
 
 /*
@@ -236,6 +237,8 @@ static int take_event(struct follow *f, struct box_client *c, uint32_t task, int
 	}
 	if (ev.kind == BOX_EV_STARTED) {
 		f->started = true;
+		if (ev.message[0] && !f->quiet)
+			note_slow(ev.message);
 		if (f->redraw)
 			send_size(f, c, task);
 		return 0;

@@ -22,6 +22,7 @@ struct follow {
 	bool tty;			  /* the task has a pseudo-terminal */
 	bool proxy;			  /* signals go to the task */
 	bool redraw;			  /* the task runs already: make it draw its screen anew */
+	bool quiet;			  /* no note where it turns out to be slow */
 	const char *keys;		  /* NULL: DETACH_KEYS */
 
 	struct box_stdio io; /* after follow_open: what to lend */

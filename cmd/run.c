@@ -15,9 +15,9 @@ static int run_create(struct zl *z, void *flags, const struct operands *ops, str
 	return 0;
 }
 
-static int run_detached(struct zl *z, struct box *b, struct err *e)
+static int run_detached(struct zl *z, struct box *b, bool quiet, struct err *e)
 {
-	int code = container_start_detached(z, b, e);
+	int code = container_start_detached(z, b, quiet, e);
 
 	if (code == 0)
 		puts(b->spec.id);
@@ -28,7 +28,9 @@ static int run_run(struct zl *z, void *flags, const struct operands *ops, struct
 {
 	const struct run_flags *f = flags;
 	own_box struct box *b = NULL;
-	struct follow follow = { .tty = f->tty, .proxy = f->sig_proxy, .keys = f->detach_keys };
+	struct follow follow = {
+		.tty = f->tty, .proxy = f->sig_proxy, .keys = f->detach_keys, .quiet = f->quiet
+	};
 	unsigned attach;
 
 	if (!f->detach && f->attach.n == 0 && follow_check_tty(f->tty, f->interactive, e) < 0)
@@ -36,9 +38,10 @@ static int run_run(struct zl *z, void *flags, const struct operands *ops, struct
 	b = container_make(z, f, ops, e);
 	if (b == NULL)
 		return -1;
-	note_emulation(f->machine, f->quiet);
+	if (!f->quiet)
+		note_emulation(f->machine);
 	if (f->detach)
-		return run_detached(z, b, e);
+		return run_detached(z, b, f->quiet, e);
 	attach = b->spec.attach;
 	follow.want_in = f->interactive && attach & BOX_ATTACH_STDIN;
 	follow.want_out = attach & BOX_ATTACH_STDOUT;

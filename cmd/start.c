@@ -38,7 +38,7 @@ static int start_one(struct zl *z, void *flags, const char *who, struct err *e)
 		return -1;
 	if (b->state.status == BOX_PAUSED)
 		return paused(e);
-	if (b->state.status != BOX_RUNNING && container_start_detached(z, b, e) != 0 &&
+	if (b->state.status != BOX_RUNNING && container_start_detached(z, b, false, e) != 0 &&
 	    e->code != EALREADY)
 		return -1;
 	puts(who);

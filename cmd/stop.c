@@ -100,7 +100,7 @@ static int restart_one(struct zl *z, void *flags, const char *who, struct err *e
 		return -1;
 	id = xstrdup(b->spec.id);
 	again = box_find(&z->dirs, id, e);
-	if (again == NULL || container_start_detached(z, again, e) != 0)
+	if (again == NULL || container_start_detached(z, again, false, e) != 0)
 		return -1;
 	puts(who);
 	return 0;

@@ -11,6 +11,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
+#include "runtime/base/str.h"
 
 #define KVM_DEVICE   "/dev/kvm"
 #define CPUINFO	     "/proc/cpuinfo"
@@ -81,6 +82,7 @@ enum machine_kind machine_choose(enum machine_kind kind, char *why, unsigned lon
 struct machine *machine_start(struct loop *l, const struct machine_spec *spec,
 			      machine_end_fn *ended, void *arg, struct err *e)
 {
+	own_free char *note = NULL;
 	struct machine *m;
 	char why[WHY_MAX];
 
@@ -93,10 +95,14 @@ struct machine *machine_start(struct loop *l, const struct machine_spec *spec,
 		return NULL;
 	}
 	m = machine_kvm.start(l, spec, ended, arg, e);
-	if (m == NULL && spec->kind == MACHINE_AUTO && e && e->code == EBUSY) {
-		log_warn("%s; going on in software emulation", e->msg);
-		m = machine_qemu.start(l, spec, ended, arg, e);
-	}
+	if (m || spec->kind != MACHINE_AUTO || e == NULL || e->code != EBUSY)
+		return m;
+	log_warn("%s; going on in software emulation", e->msg);
+	note = xstrdup(e->msg);
+	*e = (struct err)ERR_INIT;
+	m = machine_qemu.start(l, spec, ended, arg, e);
+	if (m)
+		m->note = steal_ptr(&note);
 	return m;
 }
 
@@ -123,8 +129,15 @@ int machine_grow(struct machine *m, uint64_t bytes, struct err *e)
 
 void machine_free(struct machine *m)
 {
+	own_free char *note = m ? m->note : NULL;
+
 	if (m)
 		m->ops->free(m);
+}
+
+const char *machine_note(const struct machine *m)
+{
+	return m->note;
 }
 
 const char *machine_name(const struct machine *m)

@@ -85,6 +85,12 @@ int machine_grow(struct machine *m, uint64_t bytes, struct err *e);
  */
 void machine_free(struct machine *m);
 
+/*
+ * What the user is to know about the choice: why the machine that ought to be
+ * usable was not. NULL: nothing. It lives as long as m.
+ */
+const char *machine_note(const struct machine *m);
+
 /* "kvm" or "qemu"; and the process of the VM, or 0 where it is this one. */
 const char *machine_name(const struct machine *m);
 int machine_pid(const struct machine *m);
@@ -119,6 +125,7 @@ struct machine_ops {
 /* The first member of each machine's own struct. */
 struct machine {
 	const struct machine_ops *ops;
+	char *note; /* machine.c's: machine_note */
 };
 
 extern const struct machine_ops machine_qemu;

@@ -109,12 +109,11 @@ struct box_client;
 struct box_client *box_launch(const struct box_dirs *d, struct box *b, const struct box_stdio *io,
 			      struct err *e);
 /*
- * The same, and waits until the workload runs (0) or failed to start (-ve:
- * *exit_code is docker's 125, 126 or 127, e the message). *conn is for
- * following it; NULL when that is not wanted.
+ * The same without streams, and waits until the workload runs (0) or failed to
+ * start (-ve, e has the message, ev->code is docker's 125, 126 or 127).
  */
-int box_start(const struct box_dirs *d, struct box *b, const struct box_stdio *io,
-	      struct box_client **conn, int *exit_code, struct err *e);
+struct box_event;
+int box_start(const struct box_dirs *d, struct box *b, struct box_event *ev, struct err *e);
 
 /* Connects to a running container's holder. -ESRCH: is not running */
 struct box_client *box_connect(const struct box_dirs *d, struct box *b, struct err *e);
@@ -134,9 +133,13 @@ int box_client_fd(const struct box_client *c);
  */
 struct box_event {
 	enum { BOX_EV_STARTED, BOX_EV_FAILED, BOX_EV_EXITED, BOX_EV_GONE } kind;
-	uint32_t task;		       /* WIRE_TASK_MAIN, or what box_client_exec gave */
-	int code;		       /* EXITED, FAILED: exit code */
-	char message[BOX_MESSAGE_MAX]; /* FAILED, EXITED (125: why the VM died), GONE */
+	uint32_t task; /* WIRE_TASK_MAIN, or what box_client_exec gave */
+	int code;      /* EXITED, FAILED: exit code */
+	/*
+	 * FAILED, EXITED (125: why the VM died), GONE; STARTED, to those who saw it start:
+	 * why /dev/kvm could not be used though it is there
+	 */
+	char message[BOX_MESSAGE_MAX];
 };
 /*
  * Waits for the next event; GONE when the holder ended without a word, or let

@@ -183,8 +183,10 @@ void holder_started(struct holder *h)
 	h->state.status = BOX_RUNNING;
 	h->state.started_ns = state_now();
 	state_write(h->dirfd, &h->state, NULL);
+	task_say(h->main, machine_note(h->vm.machine));
 	for (struct ctl_peer *p = ctl_next(h->ctl, NULL); p; p = ctl_next(h->ctl, p))
 		task_event(h->main, p);
+	task_say(h->main, NULL); /* for those who see it start only */
 	for (unsigned i = 0; i < h->nwaiting; i++)
 		request_signal(h, h->waiting[i]);
 	h->nwaiting = 0;

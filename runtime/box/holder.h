@@ -171,6 +171,8 @@ bool task_written(const struct task *t, const struct ctl_peer *owner);
 struct task *task_find(struct holder *h, uint32_t id);
 /* It has ended: takes what its streams still hold, then holder_check. */
 void task_over(struct task *t, int how, int code, const char *message);
+/* The sentence that goes with its events; NULL: none. */
+void task_say(struct task *t, const char *message);
 void task_event(const struct task *t, struct ctl_peer *to);
 void task_free(struct task *t);
 

@@ -76,28 +76,17 @@ out:
 	return c;
 }
 
-int box_start(const struct box_dirs *d, struct box *b, const struct box_stdio *io,
-	      struct box_client **conn, int *exit_code, struct err *e)
+int box_start(const struct box_dirs *d, struct box *b, struct box_event *ev, struct err *e)
 {
-	struct box_client *c = box_launch(d, b, io, e);
-	struct box_event ev;
-	int rc;
+	struct box_client *c = box_launch(d, b, NULL, e);
+	int rc = c ? box_client_next(c, ev, e) : -EIO;
 
-	*exit_code = BOX_CODE_FAILED;
-	if (conn)
-		*conn = NULL;
-	if (c == NULL)
-		return e && e->code ? -e->code : -EIO;
-	rc = box_client_next(c, &ev, e);
-	if (rc == 0 && ev.kind != BOX_EV_STARTED) {
-		*exit_code = ev.code;
+	if (rc < 0) {
+		ev->code = BOX_CODE_FAILED;
+	} else if (ev->kind != BOX_EV_STARTED) {
 		rc = -EIO;
-		if (ev.kind != BOX_EV_GONE || !box_client_killed(c, e))
-			err_set(e, EIO, "%s", ev.message);
-	}
-	if (rc == 0 && conn) {
-		*conn = c;
-		return 0;
+		if (ev->kind != BOX_EV_GONE || !box_client_killed(c, e))
+			err_set(e, EIO, "%s", ev->message);
 	}
 	box_client_free(c);
 	return rc;

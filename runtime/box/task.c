@@ -166,6 +166,11 @@ static void grace_over(void *arg)
 	holder_check(t->holder);
 }
 
+void task_say(struct task *t, const char *message)
+{
+	snprintf(t->message, sizeof(t->message), "%s", message ? message : "");
+}
+
 void task_over(struct task *t, int how, int code, const char *message)
 {
 	if (t->over)
@@ -173,7 +178,7 @@ void task_over(struct task *t, int how, int code, const char *message)
 	t->over = true;
 	t->how = how;
 	t->code = code;
-	snprintf(t->message, sizeof(t->message), "%s", message ? message : "");
+	task_say(t, message);
 	/* the VM goes with task 1: nothing may stay in it */
 	for (int i = WIRE_STDOUT; i < 4 && t == t->holder->main; i++) {
 		if (t->stream[i])

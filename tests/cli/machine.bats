@@ -6,26 +6,11 @@ load ../lib/common
 setup_file() {
 	zl_setup_file
 	load_images busybox
-	grep -v '^flags' /proc/cpuinfo >plain
-	sed 's/^flags.*/& vmx/' /proc/cpuinfo >virtual
-	grep -q '^flags' virtual || echo 'flags : vmx' >>virtual
+	cpuinfos
 }
 
 teardown_file() {
 	zl_teardown_file
-}
-
-# on_host CPUINFO DEV SCRIPT: with that /proc/cpuinfo, and /dev/kvm gone ("none") or as it is.
-on_host() {
-	can_mount || skip "no mount namespaces"
-	# shellcheck disable=SC2016 # expanded inside
-	run --separate-stderr unshare "$(ns_flags)" bash -c '
-		mount --bind "$1" /proc/cpuinfo || exit 99
-		if [ "$2" = none ]; then
-			mount -t tmpfs none /mnt && touch /mnt/null && mount --bind /dev/null /mnt/null &&
-				mount --rbind /mnt /dev || exit 99
-		fi
-		eval "$3"' _ "$@"
 }
 
 @test "no /dev/kvm" {
@@ -58,6 +43,14 @@ on_host() {
 		--reuid 65534 --regid 65534 --clear-groups "$ZL" info --format "{{.Machine}} {{.MachineReason}}"'
 	status_is 0
 	output_has "qemu /dev/kvm may not be opened: join the group kvm"
+}
+
+@test "a processor that another hypervisor uses" {
+	[ -e /dev/kvm ] || skip "no /dev/kvm"
+	on_host "$PWD/virtual" as-it-is 'python3 "$lib/busy.py" "$ZL" run --rm --machine kvm busybox true'
+	status_is 125
+	one_line_error
+	stderr_has "in use by another hypervisor (VirtualBox, VMware): stop it"
 }
 
 @test "machines by name" {

@@ -4,6 +4,7 @@ bats_require_minimum_version 1.5.0
 
 lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$lib/../.." && pwd)
+export lib
 export ZL=${ZL:-$top/build/zl}
 export IMAGES=$top/build/tests/images
 # What time limits are multiplied by: nested machines are slow.
@@ -212,6 +213,28 @@ on_fs() {
 	run --separate-stderr unshare "$(ns_flags)" bash -c \
 		'mount -t "$1" ${2:+-o "$2"} none "$MNT" && chmod 755 "$MNT" && "${@:4}" bash -c "$3"' \
 		_ "$@" "${myself[@]}"
+}
+
+# --- hosts without a usable KVM
+
+# cpuinfos: the files plain and virtual, a /proc/cpuinfo without and with a sign of virtualisation.
+cpuinfos() {
+	grep -v '^flags' /proc/cpuinfo >plain
+	sed 's/^flags.*/& vmx/' /proc/cpuinfo >virtual
+	grep -q '^flags' virtual || echo 'flags : vmx' >>virtual
+}
+
+# on_host CPUINFO DEV SCRIPT: with that /proc/cpuinfo, and /dev/kvm gone ("none") or as it is.
+on_host() {
+	can_mount || skip "no mount namespaces"
+	# shellcheck disable=SC2016 # expanded inside
+	run --separate-stderr unshare "$(ns_flags)" bash -c '
+		mount --bind "$1" /proc/cpuinfo || exit 99
+		if [ "$2" = none ]; then
+			mount -t tmpfs none /mnt && touch /mnt/null && mount --bind /dev/null /mnt/null &&
+				mount --rbind /mnt /dev || exit 99
+		fi
+		eval "$3"' _ "$@"
 }
 
 # For a VM test's setup: without its machine there is nothing to boot. (tests/run turns the skip

@@ -185,3 +185,26 @@ setup() {
 	run -0 --separate-stderr zl run -q --rm --machine qemu busybox true
 	[ -z "$stderr" ]
 }
+
+# bats test_tags=qemu
+@test "a processor that another hypervisor uses: emulation, and a note what to do" {
+	[ -e /dev/kvm ] || skip "no /dev/kvm"
+	cpuinfos
+	export NOTE="zl: note: running in software emulation, which is slow: /dev/kvm: the processor's \
+virtualisation is in use by another hypervisor (VirtualBox, VMware): stop it"
+	unset ZL_MACHINE
+	# shellcheck disable=SC2016 # expanded there
+	on_host "$PWD/virtual" as-it-is '
+		busy() { python3 "$lib/busy.py" "$ZL" "$@" 2>err || echo "status $?"; }
+		busy run --rm busybox echo one; [ "$(cat err)" = "$NOTE" ] || cat err
+		busy run -q --rm busybox echo two; cat err
+		busy run -d --name held busybox sleep 1000 >id; [ "$(cat err)" = "$NOTE" ] || cat err
+		busy restart -t 0 held; [ "$(cat err)" = "$NOTE" ] || cat err
+		zl logs held; zl rm -f held'
+	status_is 0
+	output_is "one
+two
+held
+held"
+	[ -z "$stderr" ] || fail "stderr: $stderr"
+}
