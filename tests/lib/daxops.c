@@ -208,11 +208,70 @@ static void names(void)
 	close(fd);
 }
 
+#define LONG_AGO 1000000000
+
+static void age(int fd)
+{
+	const struct timespec times[2] = { { .tv_sec = LONG_AGO }, { .tv_sec = LONG_AGO } };
+
+	if (futimens(fd, times) < 0)
+		die("futimens");
+}
+
+static void show_age(const char *step, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		die(path);
+	printf("%s: %s is %s\n", step, path, st.st_mtime == LONG_AGO ? "old" : "new");
+}
+
+/* What was written to is newer, whichever way; what was only looked at, or copied, is not. */
+static void times(void)
+{
+	int fd = open("f8", O_RDWR);
+	uint8_t *p, *own;
+
+	age(fd);
+	own = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	if (own == MAP_FAILED)
+		die("mmap");
+	own[1] = 'o';
+	own[5000] += own[MIB - 1];
+	munmap(own, MIB);
+	show_age("written in private", "f8");
+	p = map_file("f8", O_RDWR, 8 * MIB);
+	printf("mapped: %016llx\n", (unsigned long long)sum_of(p, 8 * MIB));
+	show_age("read", "f8");
+	if (pwrite(fd, "x", 1, 3 * MIB) != 1)
+		die("pwrite");
+	show_age("written", "f8");
+	age(fd);
+	p[12345] = 'm';
+	show_age("written in the mapping", "f8");
+	if (msync(p, 8 * MIB, MS_SYNC) < 0)
+		die("msync");
+	show_age("synced", "f8");
+	age(fd);
+	p[12345] = 'n';
+	if (msync(p, 8 * MIB, MS_SYNC) < 0)
+		die("msync");
+	show_age("synced again", "f8");
+	age(fd);
+	close(fd);
+	show_age("closed", "f8");
+	p[6 * MIB] = 'l';
+	munmap(p, 8 * MIB);
+	show_age("unmapped", "f8");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2 || chdir(argv[1]) < 0)
 		die("daxops: FOLDER");
 	show_file("first", "f8");
+	times();
 	write_while_mapped();
 	change_size();
 	as_buffers();

@@ -60,6 +60,19 @@ own_memory() {
 	[ "${output%% *}" = "$(md5sum <"$BATS_FILE_TMPDIR/large/root/big/f4" | cut -d' ' -f1)" ]
 }
 
+upper_file() { # NAME PATH: of the container, in its upper folder on the host
+	echo "$ZL_ROOT/containers/$(zl inspect -f '{{.Id}}' "$1")"/*/"$2"
+}
+
+@test "a large file that was overwritten in place is newer on the host too, one that was read is not copied" {
+	run -0 zl run -q --name older large sh -c 'touch -d @1000000000 /big/f8; md5sum /big/f4 >/dev/null'
+	[ "$(stat -c %Y "$(upper_file older big/f8)")" = 1000000000 ]
+	[ ! -e "$(upper_file older big/f4)" ]
+	zl run -q --name newer large sh -c 'touch -d @1000000000 /big/f8 &&
+		printf x | dd of=/big/f8 bs=1 seek=4000000 conv=notrunc 2>/dev/null'
+	[ "$(stat -c %Y "$(upper_file newer big/f8)")" -gt 1000000000 ]
+}
+
 # bats test_tags=kvm
 @test "KVM: it takes the host's memory once, unless ZL_DAX=off" {
 	for dax in on off; do
