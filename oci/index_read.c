@@ -1,5 +1,6 @@
 /* index_read.c: index.json's text becomes the list of images; see store.h. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "oci/manifest.h"
@@ -117,14 +118,20 @@ static bool scan_char(struct scan *x, char c)
 	return true;
 }
 
-/* A string that stands for itself: printable ASCII without an escape. */
+/* What stands for itself in a string: printable ASCII but quote and backslash. */
+static const bool plain[UCHAR_MAX + 1] = {
+	[' ' ... '!'] = true,
+	['#' ... '['] = true,
+	[']' ... '~'] = true,
+};
+
 static bool scan_text(struct scan *x, struct piece *out)
 {
 	const char *p;
 
 	if (!scan_char(x, '"'))
 		return false;
-	for (p = x->p; p < x->end && *p >= ' ' && *p <= '~' && *p != '"' && *p != '\\';)
+	for (p = x->p; p < x->end && plain[(unsigned char)*p];)
 		p++;
 	if (p == x->end || *p != '"')
 		return false;
