@@ -150,15 +150,20 @@ static int check_filters(struct zl *z, const struct filters *f, struct bounds *b
 	return 0;
 }
 
-/* docker's fields, by name as Go writes a map. */
-static struct js *row_of(const struct labelled *l, bool whole)
+/*
+ * docker's fields, by name as Go writes a map; without `all` only those that zl's own columns have,
+ * since a listing of many images spends most of its time here.
+ */
+static struct js *row_of(const struct labelled *l, bool whole, bool all)
 {
 	struct js *row = js_object();
 	char buf[128];
 
-	js_set_text(row, "Containers", "N/A");
-	human_time(l->image->created, buf, sizeof(buf));
-	js_set_text(row, "CreatedAt", l->image->created ? buf : "N/A");
+	if (all) {
+		js_set_text(row, "Containers", "N/A");
+		human_time(l->image->created, buf, sizeof(buf));
+		js_set_text(row, "CreatedAt", l->image->created ? buf : "N/A");
+	}
 	human_span(now_ns() / NS_PER_S - l->image->created, buf, sizeof(buf));
 	text_ago(buf, sizeof(buf));
 	js_set_text(row, "CreatedSince", l->image->created ? buf : "N/A");
@@ -169,12 +174,15 @@ static struct js *row_of(const struct labelled *l, bool whole)
 		snprintf(buf, sizeof(buf), "%.12s", hex_of(l->image->id));
 	js_set_text(row, "ID", buf);
 	js_set_text(row, "Repository", l->repository);
-	js_set_text(row, "SharedSize", "N/A");
+	if (all)
+		js_set_text(row, "SharedSize", "N/A");
 	human_size(l->image->size, buf, sizeof(buf));
 	js_set_text(row, "Size", buf);
 	js_set_text(row, "Tag", l->tag);
-	js_set_text(row, "UniqueSize", "N/A");
-	js_set_text(row, "VirtualSize", buf);
+	if (all) {
+		js_set_text(row, "UniqueSize", "N/A");
+		js_set_text(row, "VirtualSize", buf);
+	}
 	return row;
 }
 
@@ -209,6 +217,7 @@ static int print_rows(struct zl *z, const struct image_list *list, const struct 
 		      const struct filters *filters, const struct bounds *bounds,
 		      const char *operand, struct err *e)
 {
+	bool columns = f->format == NULL || *f->format == 0 || strcmp(f->format, "table") == 0;
 	bool quiet = f->quiet && (f->format == NULL || *f->format == 0);
 	own_js struct js *rows = js_array();
 	own_str struct str out = STR_INIT;
@@ -223,7 +232,7 @@ static int print_rows(struct zl *z, const struct image_list *list, const struct 
 		if (quiet)
 			print_id(l.image, f->no_trunc);
 		else
-			js_push(rows, row_of(&l, f->no_trunc));
+			js_push(rows, row_of(&l, f->no_trunc, !columns));
 	}
 	if (quiet)
 		return 0;
@@ -257,7 +266,7 @@ struct js *images_row(const struct image *i, bool whole)
 	struct labelled l OWN(labelled_free);
 
 	labelled_fill(&l, i);
-	return row_of(&l, whole);
+	return row_of(&l, whole, true);
 }
 
 const struct command cmd_images = {
