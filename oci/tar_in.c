@@ -4,18 +4,31 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "oci/ahead.h"
 #include "oci/tree.h"
 #include "runtime/base/str.h"
 
-#define NSEC 1000000000L
+#define NSEC  1000000000L
+#define BLOCK 512
+/* Of a ustar header, IEEE 1003.1 pax. */
+#define AT_SIZE	 124
+#define AT_SUM	 148
+#define AT_TYPE	 156
+#define AT_LINK	 157
+#define AT_MAGIC 257
 
 struct tar_in {
 	struct ahead *in;
 	struct archive *a; /* NULL: not begun */
 	struct archive_entry *entry;
+	const void *first; /* the input's first bytes, until libarchive has them */
+	ssize_t nfirst;
+	bool has_first, primes; /* primes: before these it gets the primer */
+	char primer[BLOCK];	/* a header; empty if there is none */
 	bool in_header;
 	uint64_t header_bytes; /* taken since the header was asked for */
 	int64_t size, end;     /* of the entry, and of its content so far */
@@ -42,10 +55,25 @@ void tar_in_free(struct tar_in *t, struct unpack_result *res)
 	free(t);
 }
 
+static ssize_t next_block(struct tar_in *t, const void **buf)
+{
+	if (t->primes) {
+		t->primes = false;
+		*buf = t->primer;
+		return BLOCK;
+	}
+	if (t->has_first) {
+		t->has_first = false;
+		*buf = t->first;
+		return t->nfirst;
+	}
+	return ahead_next(t->in, buf, &t->in_err);
+}
+
 static la_ssize_t give_block(struct archive *a, void *arg, const void **buf)
 {
 	struct tar_in *t = arg;
-	ssize_t n = ahead_next(t->in, buf, &t->in_err);
+	ssize_t n = next_block(t, buf);
 
 	if (n > 0 && t->in_header) {
 		t->header_bytes += (uint64_t)n;
@@ -82,6 +110,30 @@ static bool is_bad(int rc)
 	return rc == ARCHIVE_RETRY || rc < ARCHIVE_WARN;
 }
 
+/*
+ * libarchive loses a link whose target is in a pax record alone, as it is if there is nothing
+ * ASCII in it, unless it has seen another link before. So an archive gets one in front,
+ * which nobody else sees.
+ */
+static void prime(struct tar_in *t)
+{
+	char *h = t->primer;
+	unsigned sum = 0;
+
+	if (t->nfirst < BLOCK || memcmp((const char *)t->first + AT_MAGIC, "ustar", 5) != 0)
+		return;
+	*h = 'l';
+	memset(h + AT_SIZE, '0', 11);
+	h[AT_TYPE] = '2';
+	h[AT_LINK] = 'l';
+	snprintf(h + AT_MAGIC, 9, "ustar%c00", 0);
+	memset(h + AT_SUM, ' ', 8);
+	for (int i = 0; i < BLOCK; i++)
+		sum += (unsigned char)h[i];
+	snprintf(h + AT_SUM, 8, "%06o", sum);
+	t->primes = true;
+}
+
 static int begin(struct tar_in *t, struct err *e)
 {
 	t->a = archive_read_new();
@@ -91,8 +143,15 @@ static int begin(struct tar_in *t, struct err *e)
 	archive_read_support_format_empty(t->a);
 	/* "._x" is a file like others. */
 	archive_read_set_format_option(t->a, "tar", "mac-ext", NULL);
+	t->nfirst = ahead_next(t->in, &t->first, e);
+	if (t->nfirst < 0)
+		return (int)t->nfirst;
+	t->has_first = true;
+	prime(t);
 	t->in_header = true;
 	if (is_bad(archive_read_open(t->a, t, NULL, give_block, NULL)))
+		return failed(t, e);
+	if (*t->primer && is_bad(archive_read_next_header(t->a, &t->entry)))
 		return failed(t, e);
 	return 0;
 }

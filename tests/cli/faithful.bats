@@ -14,7 +14,7 @@ setup_file() {
 	python3 "$lib/tree.py" layers layers
 	layout_init theirs
 	layout_init ours
-	for n in 1 2 3 4 5 6 7 8 9 10; do
+	for n in 1 2 3 4 5 6 7 8 9 10 11; do
 		# What umoci cannot read is there in a second form. It knows gzip only.
 		plain=layers/$n.plain
 		[ -e "$plain" ] || plain=layers/$n.tar

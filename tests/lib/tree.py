@@ -227,6 +227,23 @@ def changes_again(path):
     t.tar.close()
 
 
+def odd_links(path):
+    """Links whose targets are in pax records only: nothing in them is ASCII."""
+    t = Layer(path, tarfile.PAX_FORMAT)
+    for n, (name, kind) in enumerate((("\u65e5", b"0"), ("odd-link", b"2"), ("odd-hard", b"1"))):
+        key = b"path" if kind == b"0" else b"linkpath"
+        record = b" " + key + b"=\xe6\x97\xa5\n"
+        record = b"%d" % (len(record) + 2) + record
+        info = tarfile.TarInfo("pax")
+        info.type, info.size = b"x", len(record)
+        t.tar.addfile(info, io.BytesIO(record))
+        info = tarfile.TarInfo(f"plain-{n}" if kind == b"0" else name)
+        info.type = kind
+        t.tar.fileobj.write(info.tobuf(tarfile.USTAR_FORMAT))
+        t.tar.offset += tarfile.BLOCKSIZE
+    t.tar.close()
+
+
 def sparse(folder, number):
     """Files with holes, in each of the forms that GNU tar has."""
     work = os.path.join(folder, "sparse")
@@ -259,6 +276,7 @@ def layers(folder):
     changes(f"{folder}/5.tar")
     changes_again(f"{folder}/6.tar")
     sparse(folder, 7)
+    odd_links(f"{folder}/11.tar")
 
 
 if sys.argv[1] == "list":
