@@ -46,6 +46,15 @@ no_image() {
 	store_is_clean
 }
 
+@test "an unchanged image is not up to date as long as a blob of it is missing" {
+	local blob
+	zl pull -q "$REGISTRY/busybox"
+	blob=$(find "$ZL_ROOT/blobs/sha256" -type f -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)
+	rm "$blob"
+	zl pull -q "$REGISTRY/busybox"
+	[ "$(sha256sum <"$blob" | cut -d' ' -f1)" = "${blob##*/}" ]
+}
+
 @test "pull by tag, by digest, quietly" {
 	run -0 --separate-stderr zl pull -q "$REGISTRY/some/deep/path:v1.2"
 	output_is "$REGISTRY/some/deep/path:v1.2"
