@@ -136,12 +136,21 @@ static void reset(struct mmio_dev *d)
 	atomic_store(&d->interrupt_status, 0);
 }
 
+/* The first sign of life: the kernel has come as far as its drivers. */
+static void tell_kernel(const struct mmio_dev *d)
+{
+	if (!d->vmm->entered)
+		log_step("kernel entered: its driver of the %s device is up", d->dev->ops->name);
+	d->vmm->entered = true;
+}
+
 static void change_on_loop(void *arg)
 {
 	struct change *c = arg;
 
 	switch (c->what) {
 	case SET_FEATURES:
+		tell_kernel(c->d);
 		if (c->d->dev->ops->set_features)
 			c->d->dev->ops->set_features(c->d->dev, c->d->driver_features);
 		break;

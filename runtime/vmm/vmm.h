@@ -154,6 +154,7 @@ struct vmm {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	struct vmm_call *calls;
+	bool entered;	/* a driver was heard; the loop's thread */
 	bool stop;	/* vcpu threads are to end */
 	bool pause;	/* vcpu threads are to wait */
 	unsigned awake; /* vcpu threads that neither wait nor have ended */
