@@ -11,6 +11,7 @@
 #include "oci/config.h"
 #include "oci/ranges.h"
 #include "oci/unpack.h"
+#include "oci/workers.h"
 #include "runtime/base/own.h"
 
 /*
@@ -71,9 +72,6 @@ struct crew {
 	const struct pull *pull;
 	struct job *jobs;
 	size_t n;
-	atomic_size_t next;
-	pthread_mutex_t lock;
-	struct err err; /* of the layer that failed first */
 };
 
 /* ---- reading behind the writer ---- */
@@ -403,31 +401,11 @@ static int layer_run(struct job *j, struct err *e)
 
 /* ---- all of them ---- */
 
-static void *work(void *arg)
+static int layer_worker(void *arg, size_t i, struct err *e)
 {
-	struct crew *crew = arg;
+	struct job *j = &((struct crew *)arg)->jobs[i];
 
-	while (!atomic_load(crew->pull->cancel)) {
-		struct err err = ERR_INIT;
-		size_t i = atomic_fetch_add(&crew->next, 1);
-		int r;
-
-		if (i >= crew->n)
-			break;
-		if (crew->jobs[i].here)
-			continue;
-		r = layer_run(&crew->jobs[i], &err);
-		if (r == 0)
-			continue;
-		pthread_mutex_lock(&crew->lock);
-		if (crew->err.code == 0) {
-			crew->err = err;
-			crew->err.code = -r;
-		}
-		pthread_mutex_unlock(&crew->lock);
-		atomic_store(crew->pull->cancel, true);
-	}
-	return NULL;
+	return j->here ? 0 : layer_run(j, e);
 }
 
 static bool seen_before(const struct pull *pull, size_t i)
@@ -489,33 +467,17 @@ static size_t workers_for(const struct crew *crew)
 int pull_layers(const struct pull *pull, uint64_t *size, struct err *e)
 {
 	struct crew crew = { .pull = pull };
-	pthread_t threads[CONFIG_TRANSFERS_MAX];
-	size_t want, n = 0;
+	int r;
 
 	if (pull->m->nlayers != pull->c->ndiff_ids)
 		return err_set(e, EBADMSG,
 			       "the manifest has %zu layers and the image config %zu diff ids",
 			       pull->m->nlayers, pull->c->ndiff_ids);
-	pthread_mutex_init(&crew.lock, NULL);
 	plan(&crew);
-	want = workers_for(&crew);
-	/* This thread is one of them. */
-	for (; n + 1 < want; n++)
-		if (pthread_create(&threads[n], NULL, work, &crew) != 0)
-			break;
-	if (want)
-		work(&crew);
-	while (n > 0)
-		pthread_join(threads[--n], NULL);
+	r = workers_run(workers_for(&crew), crew.n, pull->cancel, layer_worker, &crew, e);
 	*size = 0;
 	for (size_t i = 0; i < crew.n; i++)
 		*size += crew.jobs[i].size;
 	free(crew.jobs);
-	pthread_mutex_destroy(&crew.lock);
-	/* A signal may have come when nobody was looking. */
-	if (crew.err.code == 0 && atomic_load(pull->cancel))
-		err_set(&crew.err, ECANCELED, "interrupted");
-	if (crew.err.code && e)
-		*e = crew.err;
-	return -crew.err.code;
+	return r;
 }

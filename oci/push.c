@@ -1,6 +1,5 @@
 /* push.c: image_push, from the store's blobs to a registry, several at once. */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "oci/progress.h"
 #include "oci/remote.h"
 #include "oci/upload.h"
+#include "oci/workers.h"
 #include "runtime/base/own.h"
 
 /* Blobs at once, as docker has it. */
@@ -52,9 +52,6 @@ struct crew {
 	struct strv sources; /* repositories (paths) to mount from */
 	struct job *jobs;
 	size_t n;
-	atomic_size_t next;
-	pthread_mutex_t lock;
-	struct err err; /* of the blob that failed first */
 };
 
 /* ---- one blob ---- */
@@ -134,49 +131,17 @@ static int job_run(struct job *j, struct err *e)
 	return 0;
 }
 
-static void *work(void *arg)
+static int blob_worker(void *arg, size_t i, struct err *e)
 {
-	struct crew *crew = arg;
-
-	while (!atomic_load(&crew->push->cancel)) {
-		struct err err = ERR_INIT;
-		size_t i = atomic_fetch_add(&crew->next, 1);
-		int r;
-
-		if (i >= crew->n)
-			break;
-		r = job_run(&crew->jobs[i], &err);
-		if (r == 0)
-			continue;
-		pthread_mutex_lock(&crew->lock);
-		if (crew->err.code == 0) {
-			crew->err = err;
-			crew->err.code = -r;
-		}
-		pthread_mutex_unlock(&crew->lock);
-		atomic_store(&crew->push->cancel, true);
-	}
-	return NULL;
+	return job_run(&((struct crew *)arg)->jobs[i], e);
 }
 
 static int upload_all(struct crew *crew, struct err *e)
 {
-	pthread_t threads[CONFIG_TRANSFERS_MAX];
-	size_t want = config_get()->uploads ? config_get()->uploads : PUSH_WORKERS, n = 0;
+	size_t want = config_get()->uploads ? config_get()->uploads : PUSH_WORKERS;
 
-	want = want < crew->n ? want : crew->n;
-	/* This thread is one of them. */
-	for (; n + 1 < want; n++)
-		if (pthread_create(&threads[n], NULL, work, crew) != 0)
-			break;
-	work(crew);
-	while (n > 0)
-		pthread_join(threads[--n], NULL);
-	if (crew->err.code == 0 && atomic_load(&crew->push->cancel))
-		err_set(&crew->err, ECANCELED, "interrupted");
-	if (crew->err.code && e)
-		*e = crew->err;
-	return -crew->err.code;
+	return workers_run(want < crew->n ? want : crew->n, crew->n, &crew->push->cancel,
+			   blob_worker, crew, e);
 }
 
 /* ---- where blobs can be mounted from ---- */
@@ -316,7 +281,6 @@ static void crew_free(struct crew *crew)
 	str_free(&crew->raw);
 	strv_free(&crew->sources);
 	free(crew->jobs);
-	pthread_mutex_destroy(&crew->lock);
 }
 
 static int push_entry(struct push *push, const struct store_image *entry, const char *tag,
@@ -326,7 +290,6 @@ static int push_entry(struct push *push, const struct store_image *entry, const 
 	char text[DIGEST_TEXT_MAX];
 	int r;
 
-	pthread_mutex_init(&crew.lock, NULL);
 	store_image_copy(&crew.entry, entry);
 	r = learn(&crew, e);
 	if (r < 0)
