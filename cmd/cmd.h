@@ -115,13 +115,48 @@ void complain(const struct err *e);
 typedef int each_fn(struct zl *z, void *flags, const char *operand, struct err *e);
 int for_each_operand(struct zl *z, void *flags, const struct operands *ops, each_fn *fn);
 
-extern const struct command cmd_attach, cmd_commit, cmd_complete, cmd_export, cmd_import,
-	cmd_container_inspect, cmd_container_prune, cmd_create, cmd_exec, cmd_help, cmd_history,
-	cmd_image_inspect, cmd_image_prune, cmd_images, cmd_info, cmd_inspect, cmd_kill, cmd_load,
-	cmd_logs, cmd_man, cmd_pause, cmd_ps, cmd_pull, cmd_restart, cmd_rm, cmd_rmi, cmd_run,
-	cmd_save, cmd_start, cmd_stop, cmd_system_check, cmd_system_df, cmd_system_prune, cmd_tag,
-	cmd_unpause, cmd_version, cmd_wait;
-
-extern const struct command cmd_login, cmd_logout, cmd_manifest_inspect, cmd_push, cmd_search;
+/* A row each, in the command's own file. */
+extern const struct command cmd_attach;
+extern const struct command cmd_commit;
+extern const struct command cmd_complete;
+extern const struct command cmd_container_inspect;
+extern const struct command cmd_container_prune;
+extern const struct command cmd_create;
+extern const struct command cmd_exec;
+extern const struct command cmd_export;
+extern const struct command cmd_help;
+extern const struct command cmd_history;
+extern const struct command cmd_image_inspect;
+extern const struct command cmd_image_prune;
+extern const struct command cmd_images;
+extern const struct command cmd_import;
+extern const struct command cmd_info;
+extern const struct command cmd_inspect;
+extern const struct command cmd_kill;
+extern const struct command cmd_load;
+extern const struct command cmd_login;
+extern const struct command cmd_logout;
+extern const struct command cmd_logs;
+extern const struct command cmd_man;
+extern const struct command cmd_manifest_inspect;
+extern const struct command cmd_pause;
+extern const struct command cmd_ps;
+extern const struct command cmd_pull;
+extern const struct command cmd_push;
+extern const struct command cmd_restart;
+extern const struct command cmd_rm;
+extern const struct command cmd_rmi;
+extern const struct command cmd_run;
+extern const struct command cmd_save;
+extern const struct command cmd_search;
+extern const struct command cmd_start;
+extern const struct command cmd_stop;
+extern const struct command cmd_system_check;
+extern const struct command cmd_system_df;
+extern const struct command cmd_system_prune;
+extern const struct command cmd_tag;
+extern const struct command cmd_unpause;
+extern const struct command cmd_version;
+extern const struct command cmd_wait;
 
 #endif
