@@ -24,7 +24,8 @@
 #include "vsock/codec.h"
 
 /* A VM that has not started its workload after so long never will; software emulation is slow. */
-#define BOOT_PATIENCE_NS (90ULL * 1000000000)
+#define BOOT_PATIENCE_S	    90
+#define BOOT_PATIENCE_S_MAX 86400
 /* Most descriptors the holder is started with. */
 #define KEEP_MAX 8
 
@@ -350,8 +351,18 @@ static int make_main(struct holder *h, struct holder_start *s, struct err *e)
 	return 0;
 }
 
+/* Seconds; ZL_BOOT_TIMEOUT is for hosts that are slower than all expectation. */
+static uint64_t boot_patience(void)
+{
+	const char *text = getenv("ZL_BOOT_TIMEOUT");
+	uint64_t s;
+
+	return text && parse_u64(text, 1, BOOT_PATIENCE_S_MAX, &s) ? s : BOOT_PATIENCE_S;
+}
+
 static int start(struct holder *h, struct holder_start *s, int said, struct err *e)
 {
+	uint64_t patience = boot_patience(); /* now: the environment will be gone */
 	int rc;
 
 	h->socket = box_sock_path(h->dirs, h->spec->id);
@@ -380,7 +391,7 @@ static int start(struct holder *h, struct holder_start *s, int said, struct err 
 		return rc;
 	log_step("VM process up: %s, pid %d", machine_name(h->vm.machine),
 		 machine_pid(h->vm.machine));
-	h->watchdog = loop_after(h->loop, BOOT_PATIENCE_NS, boot_too_long, h);
+	h->watchdog = loop_after(h->loop, patience * 1000000000, boot_too_long, h);
 	return 0;
 }
 

@@ -82,7 +82,7 @@ offers() {
 @test "zsh" {
 	command -v zsh >/dev/null || skip "no zsh"
 	cat >zsh.exp <<-END
-		set timeout 20
+		set timeout [expr 20 * \$env(TEST_SLOW)]
 		set env(PS1) "> "
 		spawn zsh -f -i
 		send "fpath=($top/completions \\\$fpath); autoload -Uz compinit; compinit -u -D; echo ready\r"
@@ -94,7 +94,7 @@ offers() {
 		send "\025exit\r"
 		expect eof
 	END
-	run -0 timeout 60 expect zsh.exp
+	run -0 within 60 expect zsh.exp
 	output_has "alpha"
 	output_has "--pull"
 }

@@ -142,7 +142,7 @@ no_image() {
 	status_is 1
 	one_line_error
 	[[ ${stderr,,} == *"connect"* ]]
-	run --separate-stderr timeout 60 zl pull "nosuch.invalid/busybox"
+	run --separate-stderr within 60 zl pull "nosuch.invalid/busybox"
 	status_is 1
 	one_line_error
 	no_image
@@ -151,7 +151,7 @@ no_image() {
 @test "faults of blobs: truncated, longer, other content, reset" {
 	for fault in truncated longer flipped reset; do
 		faulty_start $fault
-		run --separate-stderr timeout 120 zl pull "$FAULTY/busybox"
+		run --separate-stderr within 120 zl pull "$FAULTY/busybox"
 		[ "$status" = 1 ] || fail "$fault: status $status: $stderr"
 		[ -n "$stderr" ]
 		no_image
@@ -165,7 +165,7 @@ no_image() {
 @test "faults of manifests: HTML, no JSON, empty, endless, wrong digest, odd values" {
 	for fault in html notjson empty endless hugeint nolayers redirects unauthorized; do
 		faulty_start $fault
-		run --separate-stderr timeout 120 zl pull "$FAULTY/busybox"
+		run --separate-stderr within 120 zl pull "$FAULTY/busybox"
 		[ "$status" = 1 ] || fail "$fault: status $status: $stderr"
 		one_line_error
 		no_image
@@ -187,7 +187,7 @@ no_image() {
 @test "statuses that say no" {
 	for code in 400 403 404 429 500 503; do
 		faulty_start status-$code
-		run --separate-stderr timeout 120 zl pull "$FAULTY/busybox"
+		run --separate-stderr within 120 zl pull "$FAULTY/busybox"
 		[ "$status" = 1 ] || fail "$code: status $status: $stderr"
 		one_line_error
 		faulty_stop

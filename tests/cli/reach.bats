@@ -23,7 +23,7 @@ setup() {
 # fails_with WORDS...: one clear sentence that names the host, within the time limit.
 fails_with() {
 	local words
-	run --separate-stderr timeout 30 zl pull -q "${IMAGE:-$FAULTY/busybox}"
+	run --separate-stderr within 30 zl pull -q "${IMAGE:-$FAULTY/busybox}"
 	status_is 1
 	one_line_error
 	stderr_has "${FAULTY%:*}"

@@ -162,7 +162,7 @@ big_image() {
 	status_is 1
 	stderr_has "WARNING! Using --password via the CLI is insecure"
 	run -0 expect -c "
-		set timeout 20
+		set timeout $((60 * TEST_SLOW))
 		spawn zl login $BASIC
 		expect {Username: }
 		send \"ann\r\"
@@ -262,7 +262,7 @@ $FAULTY/other/App1x 0"
 	status_is 1
 	faulty_stop
 	faulty_start catalogueloop
-	run -0 timeout 20 zl search "$FAULTY/app"
+	run -0 within 20 zl search "$FAULTY/app"
 	faulty_stop
 	faulty_start none
 	run --separate-stderr zl search "$FAULTY/app"

@@ -9,6 +9,7 @@ export ZL=${ZL:-$top/build/zl}
 export IMAGES=$top/build/tests/images
 # What time limits are multiplied by: nested machines are slow.
 export TEST_SLOW=${TEST_SLOW:-1}
+export ZL_BOOT_TIMEOUT=$((90 * TEST_SLOW))
 
 # For a file's setup_file: an empty root folder and runtime folder, and the images.
 zl_setup_file() {

@@ -1,4 +1,7 @@
-/* dying.S: a kernel that says why on the serial port, as earlyprintk does, and ends in a triple fault. */
+/*
+ * dying.S: a kernel that says why on the serial port, as earlyprintk does, and ends in a triple
+ * fault; with HANGS, never.
+ */
 	.section .note.xen, "a", @note
 	.long 4, 4, 18			/* XEN_ELFNOTE_PHYS32_ENTRY */
 	.asciz "Xen"
@@ -24,6 +27,10 @@ wait:
 	outb %al, %dx
 	jmp again
 end:
+#ifdef HANGS
+	cli
+	hlt
+#endif
 	lidt none
 	ud2
 

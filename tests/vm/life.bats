@@ -80,24 +80,25 @@ state() {
 	wait_until 60 bash -c 'zl logs hung | grep -q mine'
 	sleep 2
 	run -137 timeout -s KILL 2 zl exec hung true # it does hang
-	start=$(date +%s%N)
+	SECONDS=0
 	run -0 zl kill hung
-	took=$((($(date +%s%N) - start) / 1000000))
-	[ $took -lt 6000 ] || fail "$took ms"
+	took_less 15
 	[ "$(state hung)" = "exited 137" ]
 	nothing_runs
 	zl rm hung
 }
 
+# A busy host may delay any of these, but hardly all: what takes longer by itself fails each time.
 @test "the exit code is on its way within 5 ms of the agent's word" {
 	for flags in --rm "--rm -v $BATS_TEST_TMPDIR:/mnt" ""; do
 		best=999999
-		for i in 1 2 3; do
+		for i in {1..10}; do
 			# shellcheck disable=SC2086 # flags are words
 			zl --debug run -q $flags busybox touch /tmp/x 2>&1 | tr -d '[]' >steps
 			took=$(awk '/workload exited: 0/ { a = $3 } /exit code 0$/ { b = $3 }
 				END { print a && b ? int((b - a) * 1000) : 999999 }' steps)
 			[ "$took" -gt "$best" ] || best=$took
+			[ "$best" -gt 5000 ] || break
 		done
 		echo "# $flags: $best us" >&3
 		[ "$best" -le 5000 ] || fail "$flags: $best us"
@@ -273,13 +274,26 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 	nothing_runs
 }
 
-@test "a kernel that dies before it has a console still has its last words" {
+dying_kernel() { # FILE [OPTION...]
 	gcc -nostdlib -static -no-pie -Wl,-e,start,--build-id=none,-Ttext-segment=0x200000 \
-		-o "$BATS_TEST_TMPDIR/dying" "$BATS_TEST_DIRNAME/../lib/dying.S"
+		"${@:2}" -o "$1" "$lib/dying.S"
+}
+
+@test "a kernel that dies before it has a console still has its last words" {
+	dying_kernel "$BATS_TEST_TMPDIR/dying"
 	ZL_KERNEL=$BATS_TEST_TMPDIR/dying run --separate-stderr within 60 zl run -q --rm busybox true
 	status_is 125
 	stderr_has "its console says"
 	stderr_has "no words without a console"
+	nothing_runs
+}
+
+@test "a kernel that hangs is given up after ZL_BOOT_TIMEOUT" {
+	dying_kernel "$BATS_TEST_TMPDIR/hanging" -DHANGS
+	export ZL_KERNEL=$BATS_TEST_TMPDIR/hanging
+	ZL_BOOT_TIMEOUT=2 run --separate-stderr within 60 zl run -q --rm busybox true
+	status_is 125
+	stderr_has "did not start its workload in time"
 	nothing_runs
 }
 

@@ -103,8 +103,12 @@ ticks() {
 	echo one >&9
 	wait_until 60 grep -q one out
 	zl pause ss
-	sleep 0.3 # what is on its way arrives: the host's side goes on
-	n=$(wc -l <out)
+	n=-1 # what is on its way arrives: the host's side goes on
+	for _ in {1..20}; do
+		[ "$(wc -l <out)" != "$n" ] || break
+		n=$(wc -l <out)
+		sleep 0.5
+	done
 	t=$(ticks ss)
 	echo two >&9
 	sleep 2
@@ -130,13 +134,17 @@ ticks() {
 	awk '{ up[NR] = $1 } END { exit !(up[2] - up[1] >= 3) }' up || fail "up for $(cat up)"
 	zl exec clock date -s '2001-01-01 00:00:00' >/dev/null
 	[ "$(zl exec clock date +%Y)" = 2001 ]
-	zl pause clock
-	zl unpause clock
-	before=$(date +%s.%N)
-	inside=$(zl exec clock probe clock)
-	after=$(date +%s.%N)
-	awk -v x="$inside" -v a="$before" -v b="$after" 'BEGIN { exit !(x > a - 0.3 && x < b + 0.3) }' ||
-		fail "it is $inside inside, $before to $after outside"
+	# on a busy host the word of the time may be late: once is enough
+	for _ in {1..10}; do
+		zl pause clock
+		zl unpause clock
+		before=$(date +%s.%N)
+		inside=$(zl exec clock probe clock)
+		after=$(date +%s.%N)
+		awk -v x="$inside" -v a="$before" -v b="$after" \
+			'BEGIN { exit !(x > a - 0.3 && x < b + 0.3) }' && return
+	done
+	fail "it is $inside inside, $before to $after outside"
 }
 
 @test "stop, kill and rm -f of a paused container; other signals wait" {
