@@ -160,7 +160,8 @@ static void offer_options(struct completing *c, const struct opt *rows)
 	for (const struct opt *o = rows; o && o->kind != OPT_END; o++) {
 		own_free char *name = xasprintf("--%s", o->name);
 
-		offer(c, name, o->help);
+		if (o->help)
+			offer(c, name, o->help);
 	}
 	offer(c, "--help", "Show help");
 }

@@ -22,7 +22,10 @@ struct run_flags {
 /* stop_timeout where none was given. */
 #define STOP_TIMEOUT_UNSET (-2)
 
-extern const struct opt run_opts[], create_opts[];
+/* The first rows are for `run` alone. */
+#define RUN_ONLY_OPTS 3
+extern const struct opt run_opts[];
+#define create_opts (run_opts + RUN_ONLY_OPTS)
 
 /*
  * The environment of one container: --env-file's lines, then -e's, read against

@@ -12,7 +12,7 @@
 /* The longest word `nearest_word` compares. */
 #define WORD_MAX 40
 /* Room for the names of one command's options. */
-#define NAMES_MAX 96
+#define NAMES_MAX 160
 
 const struct opt *opt_by_name(const struct opt *rows, const char *name, size_t n)
 {
@@ -99,7 +99,8 @@ static int unknown_name(const struct opt *rows, const char *name, size_t n, stru
 	size_t count = 0;
 
 	for (; rows && rows->kind != OPT_END && count < NAMES_MAX - 1; rows++)
-		words[count++] = rows->name;
+		if (rows->help)
+			words[count++] = rows->name;
 	words[count++] = "help";
 	snprintf(typed, sizeof(typed), "%.*s", (int)(n > WORD_MAX ? WORD_MAX : n), name);
 	near = nearest_word(typed, words, count);
@@ -211,13 +212,14 @@ static int by_option_name(const void *a, const void *b)
 	return strcmp((*x)->name, (*y)->name);
 }
 
-/* The rows by name; at most NAMES_MAX. */
+/* The rows that are shown, by name; at most NAMES_MAX. */
 static size_t sorted(const struct opt *rows, const struct opt **out)
 {
 	size_t n = 0;
 
 	for (; rows && rows->kind != OPT_END && n < NAMES_MAX; rows++)
-		out[n++] = rows;
+		if (rows->help)
+			out[n++] = rows;
 	qsort(out, n, sizeof(*out), by_option_name);
 	return n;
 }

@@ -31,7 +31,7 @@ struct opt {
 	 * "@container", "@running", "@image", "@file", "@dir", "@signal", "@capability".
 	 */
 	const char *values;
-	const char *help;
+	const char *help; /* NULL: an old spelling, taken but not shown */
 };
 
 /* Operands: what is left of the command line; points into it. */
