@@ -32,6 +32,7 @@ const struct command *const commands[] = {
 	&cmd_logout,
 	&cmd_logs,
 	&cmd_pause,
+	&cmd_rename,
 	&cmd_restart,
 	&cmd_rm,
 	&cmd_rmi,

@@ -15,7 +15,7 @@ struct pollfd;
 /*
  * A container is a folder, <root>/containers/<id>/:
  *
- *	spec.json	what it is (spec.h)
+ *	spec.json	what it is (spec.h); written anew for another name
  *	state.json	what became of it (struct box_state), written by the
  *			holder only (or by whoever finds the holder dead)
  *	lock		flocked by the holder: held means alive
@@ -207,6 +207,12 @@ int box_wait(const struct box_dirs *d, struct box *b, int *exit_code, struct err
 
 /* Removes a container that is not running; a running one with `force` (SIGKILL first). */
 int box_remove(const struct box_dirs *d, struct box *b, bool force, struct err *e);
+
+/*
+ * Gives it another name, running or not; b has it then. -EEXIST: it is taken; -EINVAL: it is its
+ * name already. In docker's words.
+ */
+int box_rename(const struct box_dirs *d, struct box *b, const char *name, struct err *e);
 
 /* Bytes of the files that it has written or changed and not removed. */
 uint64_t box_size(const struct box *b);

@@ -262,7 +262,7 @@ static void finish(struct holder *h)
 	}
 	if (h->spec->auto_remove)
 		guard = box_guard(h->dirs, LOCK_SH, NULL);
-	if (guard < 0 || box_vanish(h->dirs, h->spec->id, h->spec->name, NULL) < 0)
+	if (guard < 0 || box_vanish(h->dirs, h->spec->id, NULL) < 0)
 		write_end(h);
 	ctl_close(h->ctl);
 	unlink(h->socket);

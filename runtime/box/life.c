@@ -73,8 +73,6 @@ static int make_upper(int dirfd, const struct box_spec *spec, struct err *e)
 /* Fills the folder .new-<id>; its lock is then held by b. */
 static int fill_folder(const struct box_dirs *d, struct box *b, const char *making, struct err *e)
 {
-	own_js struct js *j = box_spec_to_json(&b->spec);
-	own_free char *text = js_dump(j, 1);
 	own_fd int dirfd = -1;
 	int rc;
 
@@ -88,7 +86,7 @@ static int fill_folder(const struct box_dirs *d, struct box *b, const char *maki
 		return err_set(e, -b->lock, "lock %s: %s", making, strerror(-b->lock));
 	rc = make_upper(dirfd, &b->spec, e);
 	if (rc == 0)
-		rc = file_write_atomic(dirfd, BOX_SPEC_FILE, text, strlen(text), 0600, false, e);
+		rc = spec_write(dirfd, &b->spec, e);
 	if (rc == 0)
 		rc = state_write(dirfd, &b->state, e);
 	if (rc == 0 && b->spec.name[0])
@@ -139,7 +137,7 @@ static int reconcile(const struct box_dirs *d, struct box *b, int dirfd)
 	if (b->spec.auto_remove) {
 		unlink(b->state.socket);
 		guard = box_guard(d, LOCK_SH, NULL);
-		if (guard >= 0 && box_vanish(d, b->spec.id, b->spec.name, NULL) == 0)
+		if (guard >= 0 && box_vanish(d, b->spec.id, NULL) == 0)
 			box_erase(d, b->spec.id, NULL);
 		return -ENOENT;
 	}
@@ -177,7 +175,6 @@ static struct box *load(const struct box_dirs *d, const char *id, struct err *e)
 	own_fd int dirfd = box_dir_open(d, id);
 	own_box struct box *b = box_new(d, id);
 	struct err why = ERR_INIT;
-	own_js struct js *j = NULL;
 
 	if (dirfd == -ENOENT) {
 		err_set(e, ENOENT, "No such container: %s", id);
@@ -188,9 +185,7 @@ static struct box *load(const struct box_dirs *d, const char *id, struct err *e)
 		dead(b, id, &why);
 		return steal_ptr(&b);
 	}
-	j = js_read(dirfd, BOX_SPEC_FILE, BOX_JSON_MAX, &why);
-	if (j == NULL || box_spec_from_json(&b->spec, j, &why) < 0 ||
-	    state_read(dirfd, &b->state, &why) < 0) {
+	if (spec_read(dirfd, &b->spec, &why) < 0 || state_read(dirfd, &b->state, &why) < 0) {
 		if (!box_dir_current(d, id, dirfd)) {
 			err_set(e, ENOENT, "No such container: %s", id);
 			return NULL;
@@ -369,7 +364,7 @@ int box_remove(const struct box_dirs *d, struct box *b, bool force, struct err *
 	guard = box_guard(d, LOCK_SH, e);
 	if (guard < 0)
 		return guard;
-	rc = box_vanish(d, id, b->spec.name, e);
+	rc = box_vanish(d, id, e);
 	return rc < 0 ? rc : box_erase(d, id, e);
 }
 

@@ -119,6 +119,21 @@ bool state_claims_holder(const struct box_state *s)
 	       (s->status == BOX_CREATED && s->pid != 0);
 }
 
+int spec_write(int dirfd, const struct box_spec *s, struct err *e)
+{
+	own_js struct js *j = box_spec_to_json(s);
+	own_free char *text = js_dump(j, 1);
+
+	return file_write_atomic(dirfd, BOX_SPEC_FILE, text, strlen(text), 0600, false, e);
+}
+
+int spec_read(int dirfd, struct box_spec *s, struct err *e)
+{
+	own_js struct js *j = js_read(dirfd, BOX_SPEC_FILE, BOX_JSON_MAX, e);
+
+	return j ? box_spec_from_json(s, j, e) : -EIO;
+}
+
 int state_write(int dirfd, const struct box_state *s, struct err *e)
 {
 	own_js struct js *j = js_object();
@@ -182,15 +197,20 @@ int box_guard(const struct box_dirs *d, int how, struct err *e)
 	return rc < 0 ? rc : steal_fd(&fd);
 }
 
-int box_vanish(const struct box_dirs *d, const char *id, const char *name, struct err *e)
+int box_vanish(const struct box_dirs *d, const char *id, struct err *e)
 {
 	own_free char *path = box_path(d, id), *sock = box_sock_path(d, id);
 	own_free char *gone = xasprintf("%s/containers/.gone-%s", d->root, id);
+	own_fd int dirfd = box_dir_open(d, id);
+	struct box_spec spec;
 
 	if (rename(path, gone) < 0 && errno != ENOENT)
 		return err_sys(e, "remove container %s", id);
-	if (name[0])
-		name_drop(d, name, id);
+	/* the name it has now: a rename that is under way ends first, none begins any more */
+	if (dirfd >= 0 && fd_lock(dirfd, LOCK_EX) == 0 && spec_read(dirfd, &spec, NULL) == 0) {
+		name_drop(d, spec.name, id);
+		box_spec_free(&spec);
+	}
 	unlink(sock);
 	return 0;
 }

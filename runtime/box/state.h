@@ -50,6 +50,10 @@ bool box_dir_current(const struct box_dirs *d, const char *id, int dirfd);
 int box_lock_try(int dirfd);
 int box_lock_wait(int dirfd);
 
+/* spec.json of the folder; what spec_read fills in is freed by box_spec_free. */
+int spec_write(int dirfd, const struct box_spec *s, struct err *e);
+int spec_read(int dirfd, struct box_spec *s, struct err *e);
+
 int state_write(int dirfd, const struct box_state *s, struct err *e);
 int state_read(int dirfd, struct box_state *s, struct err *e);
 void state_free(struct box_state *s);
@@ -68,7 +72,7 @@ void box_sweep(const struct box_dirs *d);
  * Removal in two steps, both under the folder's lock and box_guard: after the
  * first the container is gone for everyone, the second takes its time.
  */
-int box_vanish(const struct box_dirs *d, const char *id, const char *name, struct err *e);
+int box_vanish(const struct box_dirs *d, const char *id, struct err *e);
 int box_erase(const struct box_dirs *d, const char *id, struct err *e);
 
 /* names.c */
