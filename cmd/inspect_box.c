@@ -116,8 +116,8 @@ static struct js *host_config_of(const struct box_spec *s)
 	js_set_bool(j, "Privileged", s->privileged);
 	js_set_bool(j, "ReadonlyRootfs", s->read_only);
 	js_set_int(j, "ShmSize", (int64_t)s->shm_size);
-	js_set_int(j, "Memory", (int64_t)s->memory);
-	js_set_int(j, "NanoCpus", (int64_t)s->nano_cpus);
+	js_set_int(j, "Memory", (int64_t)s->limits.memory);
+	js_set_int(j, "NanoCpus", (int64_t)s->limits.nano_cpus);
 	js_set(j, "Init", s->init ? js_of_bool(true) : js_null());
 	js_set_text(j, "Runtime", s->machine && *s->machine ? s->machine : "zl");
 	set_tmpfs(j, s);

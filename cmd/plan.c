@@ -167,7 +167,7 @@ static int plan_cpus(struct box_spec *s, const char *text, unsigned cpus, struct
 			       "range of CPUs is from 0.01 to %u.00, as there are only %u CPUs "
 			       "available",
 			       cpus, cpus);
-	s->nano_cpus = micro * 1000;
+	s->limits.nano_cpus = micro * 1000;
 	return 0;
 }
 
@@ -187,7 +187,7 @@ static int plan_memory(struct box_spec *s, uint64_t want, uint64_t host, struct 
 			       "range of memory is from 6MB to %s, as there is no more available",
 			       most);
 	}
-	s->memory = want;
+	s->limits.memory = want;
 	return 0;
 }
 

@@ -141,7 +141,7 @@ void boot_frame(struct str *out, const struct box_spec *spec, uint64_t room, uns
 		  (spec->auto_remove ? 0 : WIRE_BOOT_SYNC_ROOT);
 	b.realtime_ns = (uint64_t)state_now();
 	b.shm_size = spec->shm_size;
-	b.memory_max = spec->memory;
+	b.memory_max = spec->limits.memory;
 	b.memory_room = room;
 	b.hostname = xstrdup(spec->hostname);
 	b.domainname = xstrdup(spec->domainname);

@@ -23,17 +23,57 @@
  * The fields by type, so that init, free, writing and reading cannot drift
  * apart.
  */
-#define TEXT_FIELDS(X) \
-	X(name)        \
-	X(image)       \
-	X(image_id) X(cwd) X(user) X(hostname) X(domainname) X(machine) X(platform) X(stop_signal)
-#define LIST_FIELDS(X) \
-	X(layers) X(argv) X(entrypoint) X(cmd) X(env) X(groups) X(extra_hosts) X(labels)
+#define TEXT_FIELDS(X)        \
+	X(name)               \
+	X(image)              \
+	X(image_id)           \
+	X(cwd)                \
+	X(user)               \
+	X(hostname)           \
+	X(domainname)         \
+	X(machine)            \
+	X(platform)           \
+	X(stop_signal)        \
+	X(limits.cpuset_cpus) \
+	X(limits.cpuset_mems) \
+	X(ipc) X(log_driver) X(cidfile) X(isolation) X(userns) X(volume_driver)
+#define LIST_FIELDS(X)   \
+	X(layers)        \
+	X(argv)          \
+	X(entrypoint)    \
+	X(cmd)           \
+	X(env)           \
+	X(groups)        \
+	X(extra_hosts)   \
+	X(labels)        \
+	X(ulimits)       \
+	X(sysctls)       \
+	X(devices)       \
+	X(device_rules)  \
+	X(security_opts) \
+	X(dns) X(dns_options) X(dns_search) X(exposed) X(log_opts) X(annotations)
 #define BOOL_FIELDS(X) \
-	X(tty) X(open_stdin) X(init) X(read_only) X(privileged) X(auto_remove) X(detached)
-#define INT_FIELDS(X) X(created_ns) X(stop_timeout)
+	X(tty)         \
+	X(open_stdin)  \
+	X(init)        \
+	X(read_only)   \
+	X(privileged)  \
+	X(auto_remove) X(detached) X(no_new_privs) X(system_paths) X(writable_cgroups)
+#define INT_FIELDS(X) \
+	X(created_ns) X(stop_timeout) X(oom_score_adj) X(limits.memory_swap) X(limits.cpu_quota)
 /* Unsigned ones are kept as decimal text: JSON numbers end at 2^63. */
-#define U64_FIELDS(X) X(caps) X(memory) X(nano_cpus) X(shm_size)
+#define U64_FIELDS(X)                \
+	X(caps)                      \
+	X(shm_size)                  \
+	X(limits.memory)             \
+	X(limits.memory_reservation) \
+	X(limits.nano_cpus) X(limits.cpu_period) X(limits.cpu_shares) X(limits.pids)
+
+static void set_default(char **field, const char *value)
+{
+	free(*field);
+	*field = xstrdup(value);
+}
 
 void box_spec_init(struct box_spec *s)
 {
@@ -48,8 +88,9 @@ void box_spec_init(struct box_spec *s)
 #define X(f) s->f = xstrdup("");
 	TEXT_FIELDS(X)
 #undef X
-	free(s->stop_signal);
-	s->stop_signal = xstrdup("SIGTERM");
+	set_default(&s->stop_signal, "SIGTERM");
+	set_default(&s->ipc, "private");
+	set_default(&s->log_driver, "json-file");
 	s->stop_timeout = STOP_TIMEOUT_DEFAULT;
 	s->shm_size = SHM_SIZE_DEFAULT;
 	s->caps = CAPS_DEFAULT;

@@ -33,6 +33,23 @@ struct box_mount {
 #define BOX_ATTACH_STDOUT (1U << 1)
 #define BOX_ATTACH_STDERR (1U << 2)
 
+/*
+ * What bounds it, and `zl update` can change. Zero, or "", is "no bound of its own". CPUs and
+ * nodes are the host's.
+ */
+struct box_limits {
+	uint64_t memory;	     /* bytes */
+	uint64_t memory_reservation; /* bytes it is to keep when memory gets scarce inside */
+	int64_t memory_swap;	     /* bytes of both, as asked for: a VM has no swap; -1: any */
+	uint64_t nano_cpus;	     /* docker's unit */
+	int64_t cpu_quota;	     /* microseconds in each cpu_period */
+	uint64_t cpu_period;	     /* microseconds */
+	uint64_t cpu_shares;	     /* docker's unit: 1024 is the usual weight */
+	uint64_t pids;		     /* processes and threads */
+	char *cpuset_cpus;	     /* "0-2,7" */
+	char *cpuset_mems;
+};
+
 struct box_spec {
 	char id[BOX_ID_LEN + 1];
 	char *name;
@@ -54,14 +71,29 @@ struct box_spec {
 	struct strv labels;	 /* "key=value" */
 
 	bool tty, open_stdin, init, read_only, privileged, auto_remove;
-	bool detached;	    /* for inspect: run -d */
-	unsigned attach;    /* BOX_ATTACH_* */
-	uint64_t caps;	    /* 1 << CAP_*: what the workload may have */
-	uint64_t memory;    /* bytes; 0: default */
-	uint64_t nano_cpus; /* docker's unit; 0: default */
-	uint64_t shm_size;  /* bytes */
-	char *machine;	    /* "", "kvm", "qemu" */
-	char *platform;	    /* "linux/amd64" */
+	bool detached;	   /* for inspect: run -d */
+	unsigned attach;   /* BOX_ATTACH_* */
+	uint64_t caps;	   /* 1 << CAP_*: what the workload may have */
+	uint64_t shm_size; /* bytes */
+	char *machine;	   /* "", "kvm", "qemu" */
+	char *platform;	   /* "linux/amd64" */
+
+	struct box_limits limits;
+	struct strv ulimits;	  /* "nofile=1024:2048" */
+	struct strv sysctls;	  /* "net.core.somaxconn=1024" */
+	struct strv devices;	  /* "/dev/fuse:/dev/fuse:rwm", in the VM and in the container */
+	struct strv device_rules; /* for inspect: a container may make any device of its VM's */
+	int64_t oom_score_adj;
+	bool no_new_privs, system_paths /* nothing masked */, writable_cgroups;
+	struct strv security_opts; /* for inspect: as typed */
+	char *ipc;		   /* "private", "shareable", "none": no /dev/shm */
+
+	struct strv dns, dns_options, dns_search; /* instead of the host's resolv.conf's */
+	struct strv exposed;			  /* "80/tcp": the image's and --expose's */
+	char *log_driver;			  /* "json-file", "none" */
+	struct strv log_opts;			  /* "max-size=10m" */
+	struct strv annotations;		  /* for inspect: "key=value" */
+	char *cidfile, *isolation, *userns, *volume_driver; /* for inspect: as typed */
 
 	char *stop_signal;    /* "SIGTERM" */
 	int64_t stop_timeout; /* seconds; -1: wait for ever */

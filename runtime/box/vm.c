@@ -117,7 +117,7 @@ static uint64_t host_memory(void)
 /* Whole MiB. */
 static uint64_t memory_of(const struct box_spec *spec)
 {
-	uint64_t host = host_memory(), want = spec->memory;
+	uint64_t host = host_memory(), want = spec->limits.memory;
 
 	if (want)
 		want += MEMORY_KERNEL + want / MEMORY_KERNEL_PART;
@@ -132,7 +132,7 @@ static uint64_t more_of(const struct box_spec *spec)
 {
 	uint64_t host = host_memory(), most = MEMDEV_BLOCKS_MAX * MEMDEV_BLOCK, more;
 
-	if (spec->memory || host <= MEMORY_START)
+	if (spec->limits.memory || host <= MEMORY_START)
 		return 0;
 	more = host - MEMORY_START;
 	more -= more % MEMDEV_BLOCK;
@@ -216,7 +216,7 @@ static unsigned host_cpus(void)
 
 static unsigned cpus_of(const struct box_spec *spec)
 {
-	uint64_t want = (spec->nano_cpus + 999999999) / 1000000000;
+	uint64_t want = (spec->limits.nano_cpus + 999999999) / 1000000000;
 
 	return want > host_cpus() ? host_cpus() : (unsigned)want;
 }

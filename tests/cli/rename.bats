@@ -77,5 +77,5 @@ names() {
 	for name in $(names); do
 		[ "$(readlink "$ZL_ROOT/names/$name")" = "$(zl inspect -f '{{.Id}}' "$name")" ]
 	done
-	zl rm $(names)
+	names | xargs "$ZL" rm
 }

@@ -28,6 +28,7 @@ static const struct opt rows[] = {
 	{ OPT_INT, 'n', "last", "int", AT(last), "-1", NULL, "The last" },
 	{ OPT_SIZE, 'm', "memory", "bytes", AT(memory), NULL, NULL, "Memory" },
 	{ OPT_TEXT, 0, "name", "string", AT(name), "none", NULL, "Name" },
+	{ OPT_TEXT, 0, "nome", "string", AT(name), NULL, NULL, NULL },
 	{ OPT_BOOL, 0, "sig-proxy", NULL, AT(proxy), "true", NULL, "Proxy" },
 	{ OPT_BOOL, 't', "tty", NULL, AT(tty), NULL, NULL, "Terminal" },
 	{ .kind = OPT_END },

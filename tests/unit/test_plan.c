@@ -194,16 +194,16 @@ static void test_switches(void **state)
 	assert_int_equal(plan(SH, "-a~StdOut~-a~stdin~img"), 0);
 	assert_int_equal(spec.attach, BOX_ATTACH_STDIN | BOX_ATTACH_STDOUT);
 	assert_int_equal(plan(SH, "-m~512m~--cpus~1.5~--shm-size~1g~--machine~qemu~img"), 0);
-	assert_int_equal(spec.memory, 512 << 20);
-	assert_int_equal(spec.nano_cpus, 1500000000);
+	assert_int_equal(spec.limits.memory, 512 << 20);
+	assert_int_equal(spec.limits.nano_cpus, 1500000000);
 	assert_int_equal(spec.shm_size, 1 << 30);
 	assert_string_equal(spec.machine, "qemu");
 	assert_int_equal(plan(SH, "-m~4g~--cpus~4~img"), 0);
 	assert_int_equal(plan(SH, "-m~6m~--cpus~0.01~img"), 0);
 	assert_int_equal(plan(SH, "-m~0~img"), 0);
-	assert_int_equal(spec.memory, 0);
+	assert_int_equal(spec.limits.memory, 0);
 	assert_int_equal(plan(SH, "--cpus~0~img"), 0);
-	assert_int_equal(spec.nano_cpus, 0);
+	assert_int_equal(spec.limits.nano_cpus, 0);
 	done();
 }
 

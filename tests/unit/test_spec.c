@@ -39,8 +39,16 @@ static void fill(struct box_spec *s)
 	s->tty = s->auto_remove = true;
 	s->attach = BOX_ATTACH_STDIN | BOX_ATTACH_STDERR;
 	s->caps = UINT64_MAX;
-	s->memory = 1ULL << 63;
-	s->nano_cpus = 1500000000;
+	s->limits.memory = 1ULL << 63;
+	s->limits.nano_cpus = 1500000000;
+	s->limits.memory_swap = -1;
+	s->limits.pids = 7;
+	set(&s->limits.cpuset_cpus, "0-2,7");
+	set(&s->log_driver, "none");
+	strv_add(&s->ulimits, "nofile=1:2");
+	strv_add(&s->dns_search, ".");
+	s->oom_score_adj = -1000;
+	s->no_new_privs = true;
 	s->stop_timeout = -1;
 	box_spec_add_mount(s, BOX_MOUNT_BIND, "/src \xfe", "/dst", NULL, true);
 	box_spec_add_mount(s, BOX_MOUNT_TMPFS, NULL, "/tmp", "size=1m", false);
@@ -94,10 +102,18 @@ static void round_trip(void **state)
 	lists_equal(&a.groups, &b.groups);
 	lists_equal(&a.extra_hosts, &b.extra_hosts);
 	lists_equal(&a.labels, &b.labels);
+	lists_equal(&a.ulimits, &b.ulimits);
+	lists_equal(&a.dns_search, &b.dns_search);
+	assert_string_equal(b.limits.cpuset_cpus, "0-2,7");
+	assert_string_equal(b.log_driver, "none");
+	assert_string_equal(b.ipc, "private");
+	assert_true(b.limits.memory_swap == -1 && b.limits.pids == 7 && b.oom_score_adj == -1000);
+	assert_true(b.no_new_privs && !b.system_paths);
 	assert_true(b.tty && b.auto_remove);
 	assert_false(b.open_stdin || b.init || b.read_only || b.privileged || b.detached);
 	assert_int_equal(a.attach, b.attach);
-	assert_true(a.caps == b.caps && a.memory == b.memory && a.nano_cpus == b.nano_cpus);
+	assert_true(a.caps == b.caps && a.limits.memory == b.limits.memory &&
+		    a.limits.nano_cpus == b.limits.nano_cpus);
 	assert_true(a.shm_size == b.shm_size && b.shm_size == 64U << 20);
 	assert_int_equal(b.stop_timeout, -1);
 	assert_true(a.created_ns == b.created_ns && a.created_ns > 0);
