@@ -39,8 +39,10 @@ const struct command *const commands[] = {
 	&cmd_save,
 	&cmd_search,
 	&cmd_start,
+	&cmd_stats,
 	&cmd_stop,
 	&cmd_tag,
+	&cmd_top,
 	&cmd_unpause,
 	&cmd_wait,
 	/* in groups only */

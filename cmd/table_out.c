@@ -6,7 +6,6 @@
 #include "cmd/format.h"
 #include "runtime/base/own.h"
 
-#define CELL_MIN  10
 #define CELL_GAP  3
 #define CELLS_MAX 32
 
@@ -20,7 +19,7 @@ static size_t width_of(const char *s, size_t n)
 	return w;
 }
 
-static void measure(const char *lines, size_t *widths)
+static void measure(const char *lines, size_t min, size_t *widths)
 {
 	size_t cell = 0;
 
@@ -30,7 +29,7 @@ static void measure(const char *lines, size_t *widths)
 		/* the last cell of a line sets no width */
 		if (lines[n] == '\t' && cell < CELLS_MAX) {
 			w = width_of(lines, n) + CELL_GAP;
-			w = w < CELL_MIN ? CELL_MIN : w;
+			w = w < min ? min : w;
 			widths[cell] = w > widths[cell] ? w : widths[cell];
 		}
 		cell = lines[n] == '\t' ? cell + 1 : 0;
@@ -38,12 +37,12 @@ static void measure(const char *lines, size_t *widths)
 	}
 }
 
-void table_align(const char *lines, struct str *out)
+void table_align(const char *lines, size_t min, struct str *out)
 {
 	size_t widths[CELLS_MAX] = { 0 };
 	size_t cell = 0;
 
-	measure(lines, widths);
+	measure(lines, min, widths);
 	while (*lines) {
 		size_t n = strcspn(lines, "\t\n");
 
@@ -104,7 +103,7 @@ int table_list(const struct js *rows, const char *format, const char *columns,
 		str_add_char(&lines, '\n');
 	}
 	if (table)
-		table_align(lines.s ? lines.s : "", out);
+		table_align(lines.s ? lines.s : "", TABLE_CELL_MIN, out);
 	else
 		str_add_mem(out, lines.s, lines.len);
 	return 0;

@@ -9,11 +9,12 @@
 #include "runtime/base/str.h"
 
 /*
- * Lines of cells apart by tabs become columns: at least 10 wide, 3 spaces
+ * Lines of cells apart by tabs become columns: at least `min` wide, 3 spaces
  * between them; the last cell of a line is not padded. Widths count
  * characters, not bytes.
  */
-void table_align(const char *lines, struct str *out);
+#define TABLE_CELL_MIN 10 /* as docker's lists have it */
+void table_align(const char *lines, size_t min, struct str *out);
 
 /* A column's field and its title. */
 struct table_title {

@@ -26,6 +26,7 @@
  *	child.c	  a task's process from clone to execve
  *	mount.c	  the container's mount tree, made in that process
  *	memory.c  what the container may use, and memory that comes later
+ *	usage.c	  what it uses, and its processes
  *	init.c	  the small init of --init
  *	sigpipe.c what SIGPIPE would have done to PID 1
  *
@@ -99,6 +100,13 @@ bool sigpipe_status_is_default(const char *status);
 
 /* Limits the container's cgroup as BOOT says; before a task is in it. */
 void memory_apply(struct agent *a, const struct wire_boot *b);
+/* Bytes it may use, or all that there will ever be. */
+uint64_t memory_limit(const struct agent *a);
+
+/* ---- usage.c */
+
+/* Answers with PROCESS and STATS. */
+void usage_answer(struct agent *a, const struct wire_query *q);
 
 /* ---- link.c */
 

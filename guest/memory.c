@@ -58,6 +58,7 @@ struct memory {
 	uint64_t start, total;	     /* MemTotal, at the start and now */
 	uint64_t others;	     /* not the container's, at the start */
 	uint64_t room, asked;	     /* of the host */
+	uint64_t max;		     /* the container's limit; 0: none */
 };
 
 static int write_file(int dir, const char *name, const char *text)
@@ -262,8 +263,18 @@ void memory_apply(struct agent *a, const struct wire_boot *b)
 	m->others = m->total - unused;
 	if (write_file(a->cgroup, "../cgroup.subtree_control", "+memory") < 0)
 		return; /* a kernel without it: the VM's size is the limit */
+	m->max = b->memory_max;
 	if (b->memory_max)
 		write_bytes(m, "memory.max", b->memory_max);
 	if (b->memory_room)
 		watch(m);
+}
+
+uint64_t memory_limit(const struct agent *a)
+{
+	const struct memory *m = a->memory;
+
+	if (m && m->max)
+		return m->max;
+	return m ? m->start + m->room : mem_total(NULL);
 }

@@ -106,6 +106,7 @@ static int on_frame(struct agent *a, const struct wire_frame *f)
 		struct wire_signal signal;
 		struct wire_resize resize;
 		struct wire_time time;
+		struct wire_query query;
 	} m;
 	int rc = -EPROTO;
 
@@ -131,6 +132,11 @@ static int on_frame(struct agent *a, const struct wire_frame *f)
 		rc = wire_get_time(f->payload, f->len, &m.time);
 		if (rc == 0)
 			set_clock(&m.time);
+		break;
+	case WIRE_QUERY:
+		rc = wire_get_query(f->payload, f->len, &m.query);
+		if (rc == 0)
+			usage_answer(a, &m.query);
 		break;
 	}
 	return rc;

@@ -20,6 +20,8 @@
 #define FILE_MIN   (4 + 2 * STRING_MIN)
 
 #define SIGNAL_MAX 64
+/* Of struct wire_process. */
+#define PROCESS_NUMBERS 13
 
 #define TASK_FLAGS                                                                 \
 	(WIRE_TASK_TTY | WIRE_TASK_STDIN | WIRE_TASK_INIT | WIRE_TASK_PRIVILEGED | \
@@ -224,6 +226,51 @@ void wire_put_time(struct str *out, const struct wire_time *m)
 	size_t at = frame_begin(out, WIRE_TIME);
 
 	put_u64(out, m->realtime_ns);
+	frame_end(out, at);
+}
+
+void wire_put_query(struct str *out, const struct wire_query *m)
+{
+	size_t at = frame_begin(out, WIRE_QUERY);
+
+	put_u32(out, m->id);
+	put_u8(out, m->processes);
+	frame_end(out, at);
+}
+
+void wire_put_process(struct str *out, const struct wire_process *m)
+{
+	const uint32_t v[PROCESS_NUMBERS] = { m->query,	  m->pid,  m->ppid,    m->pgid, m->sid,
+					      m->ruid,	  m->uid,  m->rgid,    m->gid,	m->tty,
+					      m->threads, m->nice, m->priority };
+	size_t at = frame_begin(out, WIRE_PROCESS);
+
+	for (size_t i = 0; i < PROCESS_NUMBERS; i++)
+		put_u32(out, v[i]);
+	put_u8(out, m->state);
+	put_u8(out, m->foreground);
+	put_u64(out, m->cpu_ms);
+	put_u64(out, m->age_ms);
+	put_u64(out, m->virtual_size);
+	put_u64(out, m->resident_size);
+	put_string(out, m->name);
+	put_string(out, m->command);
+	frame_end(out, at);
+}
+
+void wire_put_stats(struct str *out, const struct wire_stats *m)
+{
+	size_t at = frame_begin(out, WIRE_STATS);
+
+	put_u32(out, m->query);
+	put_u32(out, m->pids);
+	put_u64(out, m->clock_ns);
+	put_u64(out, m->cpu_ns);
+	put_u64(out, m->memory);
+	put_u64(out, m->memory_cache);
+	put_u64(out, m->memory_max);
+	put_u64(out, m->net_rx);
+	put_u64(out, m->net_tx);
 	frame_end(out, at);
 }
 
@@ -442,6 +489,55 @@ int wire_get_time(const void *p, size_t n, struct wire_time *m)
 	return done(&c, cur_u64(&c, &m->realtime_ns));
 }
 
+int wire_get_query(const void *p, size_t n, struct wire_query *m)
+{
+	struct cur c = cur_of(p, n);
+
+	memset(m, 0, sizeof(*m));
+	return done(&c, cur_u32(&c, &m->id) && cur_u8(&c, &m->processes) && m->processes <= 1);
+}
+
+static bool get_process(struct cur *c, struct wire_process *m)
+{
+	uint32_t *const v[PROCESS_NUMBERS] = { &m->query,   &m->pid,  &m->ppid,	   &m->pgid,
+					       &m->sid,	    &m->ruid, &m->uid,	   &m->rgid,
+					       &m->gid,	    &m->tty,  &m->threads, &m->nice,
+					       &m->priority };
+
+	for (size_t i = 0; i < PROCESS_NUMBERS; i++)
+		if (!cur_u32(c, v[i]))
+			return false;
+	return cur_u8(c, &m->state) && m->state >= 'A' && m->state <= 'z' &&
+	       cur_u8(c, &m->foreground) && m->foreground <= 1 && cur_u64(c, &m->cpu_ms) &&
+	       cur_u64(c, &m->age_ms) && cur_u64(c, &m->virtual_size) &&
+	       cur_u64(c, &m->resident_size) && get_string(c, &m->name) &&
+	       get_string(c, &m->command);
+}
+
+int wire_get_process(const void *p, size_t n, struct wire_process *m)
+{
+	struct cur c = cur_of(p, n);
+	int rc;
+
+	memset(m, 0, sizeof(*m));
+	rc = done(&c, get_process(&c, m));
+	if (rc < 0)
+		wire_process_free(m);
+	return rc;
+}
+
+int wire_get_stats(const void *p, size_t n, struct wire_stats *m)
+{
+	struct cur c = cur_of(p, n);
+
+	memset(m, 0, sizeof(*m));
+	return done(&c, cur_u32(&c, &m->query) && cur_u32(&c, &m->pids) &&
+				cur_u64(&c, &m->clock_ns) && cur_u64(&c, &m->cpu_ns) &&
+				cur_u64(&c, &m->memory) && cur_u64(&c, &m->memory_cache) &&
+				cur_u64(&c, &m->memory_max) && cur_u64(&c, &m->net_rx) &&
+				cur_u64(&c, &m->net_tx));
+}
+
 int wire_frame_next(const void *buf, size_t n, struct wire_frame *f)
 {
 	struct cur c = cur_of(buf, n);
@@ -465,6 +561,13 @@ int wire_frame_next(const void *buf, size_t n, struct wire_frame *f)
 void wire_failed_free(struct wire_failed *m)
 {
 	free(m->message);
+	memset(m, 0, sizeof(*m));
+}
+
+void wire_process_free(struct wire_process *m)
+{
+	free(m->name);
+	free(m->command);
 	memset(m, 0, sizeof(*m));
 }
 

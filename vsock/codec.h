@@ -25,6 +25,9 @@ void wire_put_exec(struct str *out, const struct wire_task *m);
 void wire_put_signal(struct str *out, const struct wire_signal *m);
 void wire_put_resize(struct str *out, const struct wire_resize *m);
 void wire_put_time(struct str *out, const struct wire_time *m);
+void wire_put_query(struct str *out, const struct wire_query *m);
+void wire_put_process(struct str *out, const struct wire_process *m);
+void wire_put_stats(struct str *out, const struct wire_stats *m);
 
 int wire_get_hello(const void *p, size_t n, struct wire_hello *m);
 int wire_get_open(const void *p, size_t n, struct wire_open *m);
@@ -38,10 +41,14 @@ int wire_get_exec(const void *p, size_t n, struct wire_task *m);
 int wire_get_signal(const void *p, size_t n, struct wire_signal *m);
 int wire_get_resize(const void *p, size_t n, struct wire_resize *m);
 int wire_get_time(const void *p, size_t n, struct wire_time *m);
+int wire_get_query(const void *p, size_t n, struct wire_query *m);
+int wire_get_process(const void *p, size_t n, struct wire_process *m);
+int wire_get_stats(const void *p, size_t n, struct wire_stats *m);
 
 void wire_failed_free(struct wire_failed *m);
 void wire_boot_free(struct wire_boot *m);
 void wire_task_free(struct wire_task *m);
+void wire_process_free(struct wire_process *m);
 
 /* One frame found at the start of a buffer. */
 struct wire_frame {

@@ -36,6 +36,8 @@
  *	STARTED          ->                   or FAILED
  *	                 <-                   SIGNAL, RESIZE, TIME, EXEC ...
  *	MEMORY           ->                   whenever the container needs more
+ *	                 <-                   QUERY: what does the container use?
+ *	PROCESS ... STATS ->                  the answer
  *	ENDING           ->                   before it syncs; for a SIGKILL to task 1
  *	EXITED           ->                   after all its output was sent, and
  *	                                      synced as BOOT asked
@@ -70,12 +72,15 @@ enum wire_type {
 	WIRE_EXITED,
 	WIRE_MEMORY,
 	WIRE_ENDING,
+	WIRE_PROCESS,
+	WIRE_STATS,
 	/* host -> guest */
 	WIRE_BOOT = 32,
 	WIRE_EXEC,
 	WIRE_SIGNAL,
 	WIRE_RESIZE,
 	WIRE_TIME,
+	WIRE_QUERY,
 };
 
 enum wire_stream {
@@ -148,6 +153,47 @@ struct wire_resize {
 /* Sets the guest's wall clock. */
 struct wire_time {
 	uint64_t realtime_ns; /* since 1970 */
+};
+
+/* Answered by STATS with this number, before which every process is told if that is asked for. */
+struct wire_query {
+	uint32_t id;
+	uint8_t processes; /* 0 or 1 */
+};
+
+/* Most bytes of PROCESS frames in an answer: rather leave processes out. */
+#define WIRE_PROCESSES_MAX (8U << 20)
+/* Longest command line of a process, and its shortest name in [brackets]. */
+#define WIRE_COMMAND_MAX (16U << 10)
+
+/* A process of the container's, as the files in its /proc tell. */
+struct wire_process {
+	uint32_t query;
+	uint32_t pid, ppid; /* in the container; a parent outside of it is 0 */
+	uint32_t pgid, sid;
+	uint32_t ruid, uid, rgid, gid; /* real, effective */
+	uint32_t tty;		       /* device number, as in /proc/PID/stat; 0: none */
+	uint32_t threads;
+	uint32_t nice;			      /* + 20 */
+	uint32_t priority;		      /* + 100 */
+	uint8_t state;			      /* its letter */
+	uint8_t foreground;		      /* 1: of its terminal's foreground group */
+	uint64_t cpu_ms, age_ms;	      /* time used; time since it was started */
+	uint64_t virtual_size, resident_size; /* bytes */
+	char *name;			      /* of its program, at most 15 bytes as a rule */
+	char *command; /* its arguments, apart by spaces; "[name]" if it has none */
+};
+
+/* What the container has used and uses. */
+struct wire_stats {
+	uint32_t query;
+	uint32_t pids;	   /* its threads */
+	uint64_t clock_ns; /* the guest's CLOCK_MONOTONIC when it looked */
+	uint64_t cpu_ns;
+	uint64_t memory,
+		memory_cache;	 /* bytes; of these: page cache that could be dropped at once */
+	uint64_t memory_max;	 /* what it may use, or all there will ever be */
+	uint64_t net_rx, net_tx; /* bytes, but for the loopback's */
 };
 
 /* struct wire_task.flags */

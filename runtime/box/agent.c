@@ -10,7 +10,7 @@
 #include "runtime/virtio/vsock.h"
 #include "vsock/codec.h"
 
-/* The agent's frames are small: a message of FAILED is the longest. */
+/* The agent's frames are small: a process with its command line is the longest. */
 #define AGENT_FRAME_MAX (64U << 10)
 /* Stream connections that have not said yet whose they are. */
 #define AGENT_OPENING_MAX 1024
@@ -141,11 +141,33 @@ static int on_memory(struct agent *a, const struct wire_frame *f)
 	return 0;
 }
 
+static int on_process(struct agent *a, const struct wire_frame *f)
+{
+	struct wire_process m;
+
+	if (wire_get_process(f->payload, f->len, &m) < 0)
+		return -EPROTO;
+	a->ops->process(a->arg, &m);
+	wire_process_free(&m);
+	return 0;
+}
+
+static int on_stats(struct agent *a, const struct wire_frame *f)
+{
+	struct wire_stats m;
+
+	if (wire_get_stats(f->payload, f->len, &m) < 0)
+		return -EPROTO;
+	a->ops->stats(a->arg, &m);
+	return 0;
+}
+
 static int handle(struct agent *a, const struct wire_frame *f)
 {
 	static frame_fn *const rows[] = {
-		[WIRE_HELLO] = on_hello,   [WIRE_STARTED] = on_started, [WIRE_FAILED] = on_failed,
-		[WIRE_EXITED] = on_exited, [WIRE_MEMORY] = on_memory,	[WIRE_ENDING] = on_ending,
+		[WIRE_HELLO] = on_hello,     [WIRE_STARTED] = on_started, [WIRE_FAILED] = on_failed,
+		[WIRE_EXITED] = on_exited,   [WIRE_MEMORY] = on_memory,	  [WIRE_ENDING] = on_ending,
+		[WIRE_PROCESS] = on_process, [WIRE_STATS] = on_stats,
 	};
 
 	if (f->type >= sizeof(rows) / sizeof(rows[0]) || rows[f->type] == NULL)
@@ -155,32 +177,46 @@ static int handle(struct agent *a, const struct wire_frame *f)
 	return rows[f->type](a, f);
 }
 
+/* Handles the frames that are complete. */
+static int take_frames(struct agent *a)
+{
+	struct wire_frame f;
+	size_t used = 0;
+	int rc = 0;
+
+	while (!a->muted && (rc = wire_frame_next(a->in.s + used, a->in.len - used, &f)) == 1) {
+		rc = f.len > AGENT_FRAME_MAX ? -EPROTO : handle(a, &f);
+		if (rc < 0)
+			return rc;
+		used += f.used;
+	}
+	memmove(a->in.s, a->in.s + used, a->in.len - used);
+	a->in.len -= used;
+	return rc < 0 || (!a->muted && a->in.len > AGENT_FRAME_MAX + WIRE_HEADER_SIZE) ? -EPROTO
+										       : 0;
+}
+
 static ssize_t control_push(struct vsock_conn *c, void *arg, const struct iovec *iov, int n)
 {
 	struct agent *a = arg;
-	size_t total = 0, used = 0;
-	struct wire_frame f;
-	int rc = 0;
+	size_t total = 0;
 
 	(void)c;
-	for (int i = 0; i < n; i++)
-		total += iov[i].iov_len;
-	if (a->muted)
-		return (ssize_t)total;
-	if (total > AGENT_FRAME_MAX || a->in.len + total > 2 * AGENT_FRAME_MAX)
-		return fail(a, "the guest's agent sent too much at once");
-	for (int i = 0; i < n; i++)
-		str_add_mem(&a->in, iov[i].iov_base, iov[i].iov_len);
-	while (!a->muted && (rc = wire_frame_next(a->in.s + used, a->in.len - used, &f)) == 1) {
-		rc = handle(a, &f);
-		if (rc < 0)
-			break;
-		used += f.used;
+	for (int i = 0; i < n; i++) {
+		const char *from = iov[i].iov_base;
+		size_t left = iov[i].iov_len;
+
+		total += left;
+		while (left && !a->muted) {
+			size_t k = left < AGENT_FRAME_MAX ? left : AGENT_FRAME_MAX;
+
+			str_add_mem(&a->in, from, k);
+			if (take_frames(a) < 0)
+				return fail(a, "the guest's agent sent a malformed message");
+			from += k;
+			left -= k;
+		}
 	}
-	if (rc < 0 || (!a->muted && a->in.len - used > AGENT_FRAME_MAX))
-		return fail(a, "the guest's agent sent a malformed message");
-	memmove(a->in.s, a->in.s + used, a->in.len - used);
-	a->in.len -= used;
 	return (ssize_t)total;
 }
 

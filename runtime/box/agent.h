@@ -22,6 +22,9 @@ struct agent_ops {
 	void (*exited)(void *arg, const struct wire_exited *m);
 	/* It would like to have more memory. */
 	void (*memory)(void *arg, const struct wire_memory *m);
+	/* The answer to a QUERY. */
+	void (*process)(void *arg, const struct wire_process *m);
+	void (*stats)(void *arg, const struct wire_stats *m);
 	/* The stream of a task, or NULL if there is none such. */
 	struct io_stream *(*stream)(void *arg, const struct wire_open *m);
 	/* The agent broke the rules: a clause that says how. */

@@ -234,17 +234,23 @@ int box_client_next(struct box_client *c, struct box_event *ev, struct err *e)
 	return 0;
 }
 
-/* Sends a request and waits for its reply. */
-static int ask(struct box_client *c, const struct ctl_msg *m, const int *fds, size_t nfds,
-	       uint32_t *task, struct err *e)
+int client_post(struct box_client *c, const struct ctl_msg *m, const int *fds, size_t nfds,
+		struct err *e)
 {
 	char buf[CTL_MSG_MAX];
 	size_t n = ctl_put(m, buf);
-	struct ctl_msg r;
 	int rc = fd_send(c->sock, buf, n, fds, nfds);
 
 	if (rc < 0 && rc != -EPIPE && rc != -ECONNRESET)
 		return err_set(e, -rc, "talk to the container: %s", strerror(-rc));
+	return 0;
+}
+
+int client_reply(struct box_client *c, uint32_t *task, struct err *e)
+{
+	struct ctl_msg r;
+	int rc;
+
 	for (;;) {
 		rc = receive(c, &r, e);
 		if (rc == 0)
@@ -260,6 +266,15 @@ static int ask(struct box_client *c, const struct ctl_msg *m, const int *fds, si
 	if (r.code < 0)
 		return err_set(e, -r.code, "%s", r.text);
 	return 0;
+}
+
+/* Sends a request and waits for its reply. */
+static int ask(struct box_client *c, const struct ctl_msg *m, const int *fds, size_t nfds,
+	       uint32_t *task, struct err *e)
+{
+	int rc = client_post(c, m, fds, nfds, e);
+
+	return rc < 0 ? rc : client_reply(c, task, e);
 }
 
 /* What is lent with a request; `mine` are those made for it (or -1). */

@@ -11,4 +11,10 @@ struct box_client *client_new(int sock, struct err *e);
 /* It is the connection to a holder that this process forked. */
 void client_launched(struct box_client *c, pid_t holder);
 
+/* A request without waiting for its reply, which client_reply takes. */
+struct ctl_msg;
+int client_post(struct box_client *c, const struct ctl_msg *m, const int *fds, size_t nfds,
+		struct err *e);
+int client_reply(struct box_client *c, uint32_t *task, struct err *e);
+
 #endif

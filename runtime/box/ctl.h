@@ -25,6 +25,7 @@
  *					with the command (ctl_exec_write)
  *	PAUSE			     ->	REPLY when the VM stands still
  *	UNPAUSE			     ->	REPLY
+ *	QUERY task (1: processes) fd ->	REPLY when the file has the answer (usage.h)
  *				     <-	EVENT kind task code text, at any time
  */
 enum ctl_type {
@@ -35,6 +36,7 @@ enum ctl_type {
 	CTL_EXEC,
 	CTL_PAUSE,
 	CTL_UNPAUSE,
+	CTL_QUERY,
 	CTL_REPLY = 32,
 	CTL_EVENT,
 };

@@ -399,6 +399,7 @@ static void release(struct holder *h)
 {
 	ctl_free(h->ctl);
 	loop_cancel(h->tidy);
+	query_forget(h, NULL);
 	while (h->tasks)
 		task_free(h->tasks);
 	agent_free(h->agent);

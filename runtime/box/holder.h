@@ -34,6 +34,7 @@
  *	task.c		tasks, their streams, what the agent says about them
  *	request.c	what clients ask for
  *	pause.c		pause and unpause
+ *	query.c		what the container uses
  *	launch.c	how it is started (in the starting zl)
  *
  * Nothing is freed under a callback's feet: ends are decided in callbacks and
@@ -41,6 +42,7 @@
  */
 #define HOLDER_SIGNALS_MAX 16
 #define HOLDER_TASKS_MAX   1024
+#define HOLDER_QUERIES_MAX 256
 #define HOLDER_DEVICES_MAX 7
 
 enum holder_phase {
@@ -96,6 +98,8 @@ struct holder {
 	struct task *main;
 	uint32_t next_task;
 	unsigned ntasks;
+	struct query *queries;
+	uint32_t next_query;
 	unsigned short rows, cols;	 /* of task 1's terminal, until BOOT */
 	int waiting[HOLDER_SIGNALS_MAX]; /* signals that came before STARTED */
 	unsigned nwaiting;
@@ -183,6 +187,15 @@ void request_signal(struct holder *h, int sig);
 void request_stop(struct holder *h, int sig, int64_t timeout_s);
 /* The agent knows that task 1 ends, and may have to sync. */
 void request_ending(struct holder *h);
+
+/* --- query.c */
+
+/* Asks the guest for `p`, who is answered with the numbers in the file fd (taken over). */
+int query_begin(struct holder *h, struct ctl_peer *p, bool processes, int fd, struct err *e);
+void query_process(struct holder *h, const struct wire_process *m);
+void query_stats(struct holder *h, const struct wire_stats *m);
+/* Nobody waits for p's queries any more; NULL: for anybody's. */
+void query_forget(struct holder *h, const struct ctl_peer *p);
 
 /* --- pause.c */
 

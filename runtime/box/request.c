@@ -263,6 +263,20 @@ static void exec(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m, 
 	ctl_reply(p, 0, t->id, NULL);
 }
 
+static void query(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m, int *fds,
+		  size_t nfds)
+{
+	struct err e = ERR_INIT;
+
+	if (nfds != 1) {
+		close_all(fds, nfds);
+		ctl_reply(p, -EPROTO, 0, "malformed request");
+		return;
+	}
+	if (query_begin(h, p, m->task == 1, fds[0], &e) < 0)
+		ctl_reply(p, -e.code, 0, e.msg);
+}
+
 static void request(void *arg, struct ctl_peer *p, const struct ctl_msg *m, int *fds, size_t nfds)
 {
 	struct holder *h = arg;
@@ -278,6 +292,10 @@ static void request(void *arg, struct ctl_peer *p, const struct ctl_msg *m, int 
 	}
 	if (m->type == CTL_EXEC) {
 		exec(h, p, m, fds, nfds);
+		return;
+	}
+	if (m->type == CTL_QUERY) {
+		query(h, p, m, fds, nfds);
 		return;
 	}
 	close_all(fds, nfds);
@@ -310,6 +328,7 @@ static void left(void *arg, struct ctl_peer *p)
 		if (t->owner == p)
 			t->owner = NULL;
 	}
+	query_forget(h, p);
 	if (h->starter == p) {
 		h->starter = NULL;
 		holder_alone(h);

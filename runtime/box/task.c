@@ -265,6 +265,16 @@ static void on_ending(void *arg, const struct wire_ending *m)
 		request_ending(arg);
 }
 
+static void on_process(void *arg, const struct wire_process *m)
+{
+	query_process(arg, m);
+}
+
+static void on_stats(void *arg, const struct wire_stats *m)
+{
+	query_stats(arg, m);
+}
+
 static struct io_stream *on_stream(void *arg, const struct wire_open *m)
 {
 	struct task *t = task_find(arg, m->task);
@@ -305,6 +315,8 @@ const struct agent_ops task_agent_ops = {
 	.exited = on_exited,
 	.memory = on_memory,
 	.ending = on_ending,
+	.process = on_process,
+	.stats = on_stats,
 	.stream = on_stream,
 	.failed = on_failed,
 	.hung_up = on_hung_up,

@@ -22,6 +22,9 @@ union message {
 	struct wire_signal signal;
 	struct wire_resize resize;
 	struct wire_time time;
+	struct wire_query query;
+	struct wire_process process;
+	struct wire_stats stats;
 };
 
 #define CASE(TYPE, name, field, release)                               \
@@ -50,6 +53,9 @@ static void one(const struct wire_frame *f, const uint8_t *whole)
 		CASE(WIRE_SIGNAL, signal, signal, )
 		CASE(WIRE_RESIZE, resize, resize, )
 		CASE(WIRE_TIME, time, time, )
+		CASE(WIRE_QUERY, query, query, )
+		CASE(WIRE_PROCESS, process, process, wire_process_free(&m.process))
+		CASE(WIRE_STATS, stats, stats, )
 	default:
 		return;
 	}

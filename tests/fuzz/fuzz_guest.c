@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guest/option.h"
+#include "guest/usage.h"
 #include "guest/user.h"
 #include "runtime/base/err.h"
 
@@ -57,6 +58,22 @@ static void options(const char *text)
 	}
 }
 
+/* The kernel writes these, but for names and command lines. */
+static void processes(const struct str *stat, const struct str *status)
+{
+	const struct usage_clock clock = { 1000, 100, 4096 };
+	struct wire_process p = { 0 };
+	uint64_t rx, tx;
+	uint32_t parent;
+
+	if (usage_process(stat->s, status->s, &clock, &p, &parent))
+		assert(p.state >= 'A' && p.state <= 'z' && p.foreground <= 1);
+	usage_net(status->s, &rx, &tx);
+	p.command = usage_command(status->s, status->len, stat->s);
+	assert(strlen(p.command) <= WIRE_COMMAND_MAX || p.command[0] == '[');
+	free(p.command);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	own_str struct str spec = STR_INIT, passwd = STR_INIT, group = STR_INIT;
@@ -67,5 +84,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	users(spec.s, &passwd, &group);
 	options(spec.s);
 	options(passwd.s);
+	processes(&spec, &passwd);
 	return 0;
 }

@@ -161,6 +161,64 @@ static void test_memory(void **state)
 	refuse_other_lengths(f, wire_get_memory, &got);
 }
 
+static void test_usage(void **state)
+{
+	struct wire_query q = { 8, 1 }, q2;
+	static struct wire_process p = { .query = 8,
+					 .pid = 1,
+					 .ppid = 0,
+					 .pgid = 3,
+					 .sid = 4,
+					 .ruid = 5,
+					 .uid = 6,
+					 .rgid = 7,
+					 .gid = 9,
+					 .tty = 0x8801,
+					 .threads = 10,
+					 .nice = 39,
+					 .priority = 11,
+					 .state = 'S',
+					 .foreground = 1,
+					 .cpu_ms = 1ULL << 40,
+					 .age_ms = 12,
+					 .virtual_size = 1ULL << 41,
+					 .resident_size = 13,
+					 .name = (char *)"sh",
+					 .command = (char *)"sh -c x" },
+				   p2;
+	static struct wire_stats u = { 8, 1, 2, 3, 4, 5, 6, 7, 1ULL << 50 }, u2;
+	own_str struct str a = STR_INIT, b = STR_INIT, c = STR_INIT;
+	struct wire_frame f;
+
+	(void)state;
+	wire_put_query(&a, &q);
+	f = only_frame(&a, WIRE_QUERY);
+	assert_int_equal(wire_get_query(f.payload, f.len, &q2), 0);
+	assert_int_equal(q2.id, 8);
+	assert_int_equal(q2.processes, 1);
+	refuse_other_lengths(f, wire_get_query, &q2);
+	a.s[a.len - 1] = 2;
+	assert_int_equal(wire_get_query(f.payload, f.len, &q2), -EPROTO);
+
+	wire_put_process(&b, &p);
+	f = only_frame(&b, WIRE_PROCESS);
+	assert_int_equal(wire_get_process(f.payload, f.len, &p2), 0);
+	assert_string_equal(p2.name, p.name);
+	assert_string_equal(p2.command, p.command);
+	free(p2.name);
+	free(p2.command);
+	p2.name = p.name;
+	p2.command = p.command;
+	assert_memory_equal(&p, &p2, sizeof(p));
+	refuse_other_lengths(f, wire_get_process, &p2);
+
+	wire_put_stats(&c, &u);
+	f = only_frame(&c, WIRE_STATS);
+	assert_int_equal(wire_get_stats(f.payload, f.len, &u2), 0);
+	assert_memory_equal(&u, &u2, sizeof(u));
+	refuse_other_lengths(f, wire_get_stats, &u2);
+}
+
 static void test_small_host_messages(void **state)
 {
 	struct wire_signal sig = { 5, 64 }, sig2;
@@ -376,6 +434,7 @@ int main(void)
 		cmocka_unit_test(test_memory),	       cmocka_unit_test(test_small_host_messages),
 		cmocka_unit_test(test_exec),	       cmocka_unit_test(test_boot),
 		cmocka_unit_test(test_boot_broken),    cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_usage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
