@@ -4,6 +4,7 @@
 
 #include "cmd/container.h"
 #include "cmd/outfile.h"
+#include "runtime/base/log.h"
 #include "runtime/base/own.h"
 
 struct export_flags {
@@ -16,34 +17,22 @@ static const struct opt export_opts[] = {
 	{ .kind = OPT_END },
 };
 
-/* A guest keeps what was written for a while; its own `sync`, if it has one, brings it here. */
-static void sync_guest(struct box_client *c)
-{
-	struct box_exec x = { .argv = STRV_INIT };
-	struct box_stdio io = { .in = -1, .out = -1, .err = -1 };
-	struct box_event ev;
-	uint32_t task;
-
-	strv_add(&x.argv, "sync");
-	x.user = "0";
-	if (box_client_exec(c, &x, &io, &task, NULL) == 0) {
-		while (box_client_next(c, &ev, NULL) == 0 && ev.kind != BOX_EV_GONE)
-			if (ev.task == task && ev.kind != BOX_EV_STARTED)
-				break;
-	}
-	strv_free(&x.argv);
-}
-
 struct box_client *container_settle(struct zl *z, struct box *b, bool pause)
 {
+	struct err e = ERR_INIT;
 	struct box_client *c;
+	int rc;
 
 	if (b->state.status != BOX_RUNNING)
 		return NULL;
 	c = box_connect(&z->dirs, b, NULL);
 	if (c == NULL)
 		return NULL;
-	sync_guest(c);
+	rc = box_client_sync(c, &e);
+	/* one that has just ended has synced */
+	if (rc < 0 && rc != -ESRCH)
+		log_warn("container %.12s has not written out all its files: %s", b->spec.id,
+			 e.msg);
 	if (pause && box_client_pause(c, true, NULL) == 0)
 		return c;
 	box_client_free(c);

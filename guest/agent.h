@@ -29,12 +29,14 @@
  *	usage.c	  what it uses, and its processes
  *	init.c	  the small init of --init
  *	sigpipe.c what SIGPIPE would have done to PID 1
+ *	sync.c	  what was written goes to the host
  *
  * What can go wrong after the loop started concerns one task and is told to
  * the host; only the loss of the control connection ends the VM.
  */
 
 struct task;
+struct syncing;
 
 struct agent {
 	struct loop *loop;
@@ -51,6 +53,7 @@ struct agent {
 	struct strv rlimits; /* of all tasks */
 	struct memory *memory;
 	struct task *tasks;
+	struct syncing *syncs;
 };
 
 /* ---- main.c */
@@ -88,6 +91,18 @@ void task_signal(struct agent *a, const struct wire_signal *m);
 void task_resize(struct agent *a, const struct wire_resize *m);
 /* Called by a stream when something about it changed. */
 void task_progress(struct task *t);
+
+/* Takes note of all children that have ended. */
+void task_reap(struct agent *a);
+
+/* ---- sync.c */
+
+/* Blocking: what was written to the host's mounts, and to the root, is there. -errno: not all. */
+int sync_mounts(const struct agent *a, bool root);
+/* The same in a process of its own; SYNCED follows. */
+void sync_start(struct agent *a, const struct wire_sync *m);
+/* A child has ended that is no task: perhaps one of these. */
+void sync_exited(struct agent *a, pid_t pid, int status);
 
 /* ---- sigpipe.c */
 

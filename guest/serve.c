@@ -107,6 +107,7 @@ static int on_frame(struct agent *a, const struct wire_frame *f)
 		struct wire_resize resize;
 		struct wire_time time;
 		struct wire_query query;
+		struct wire_sync sync;
 	} m;
 	int rc = -EPROTO;
 
@@ -137,6 +138,11 @@ static int on_frame(struct agent *a, const struct wire_frame *f)
 		rc = wire_get_query(f->payload, f->len, &m.query);
 		if (rc == 0)
 			usage_answer(a, &m.query);
+		break;
+	case WIRE_SYNC:
+		rc = wire_get_sync(f->payload, f->len, &m.sync);
+		if (rc == 0)
+			sync_start(a, &m.sync);
 		break;
 	}
 	return rc;

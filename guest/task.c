@@ -121,17 +121,6 @@ static bool oom_killed(struct agent *a)
 	return a->oom_seen > seen;
 }
 
-static void sync_mount(int mount)
-{
-	own_fd int fd = -1;
-
-	if (mount < 0)
-		return;
-	fd = openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || syncfs(fd) < 0)
-		agent_say("sync: %s", strerror(errno));
-}
-
 /* ---- what the host is told */
 
 static void send_failed(struct task *t)
@@ -169,11 +158,13 @@ static void send_exited(struct task *t)
 	struct wire_exited m = { .task = t->id };
 
 	if (t->id == WIRE_TASK_MAIN) {
+		int rc;
+
 		if (t->agent->host_fs >= 0 || t->agent->sync_root)
 			send_ending(t->agent);
-		sync_mount(t->agent->host_fs);
-		if (t->agent->sync_root)
-			sync_mount(t->agent->root_fs);
+		rc = sync_mounts(t->agent, t->agent->sync_root);
+		if (rc < 0)
+			agent_say("sync: %s", strerror(-rc));
 	}
 	if (WIFSIGNALED(t->wait_status)) {
 		m.signal = (uint8_t)(t->died_of_pipe ? SIGPIPE : WTERMSIG(t->wait_status));
@@ -269,21 +260,21 @@ static void on_stream(void *arg)
 	task_progress(arg);
 }
 
-/* Reaps whatever ended; children that are no tasks are passed over. */
-static void on_exit_of_some(void *arg, uint32_t events)
+/* Children that are nobody's, orphans of the container's, are passed over. */
+void task_reap(struct agent *a)
 {
-	struct agent *a = ((struct task *)arg)->agent;
 	int status;
 	pid_t pid;
 
-	(void)events;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct task *t;
 
 		for (t = a->tasks; t && t->pid != pid; t = t->next)
 			;
-		if (t == NULL)
+		if (t == NULL) {
+			sync_exited(a, pid, status);
 			continue;
+		}
 		t->wait_status = status;
 		t->exited = true;
 		t->pid = -1;
@@ -293,6 +284,12 @@ static void on_exit_of_some(void *arg, uint32_t events)
 		if (t->status_watch == NULL)
 			task_progress(t);
 	}
+}
+
+static void on_exit_of_some(void *arg, uint32_t events)
+{
+	(void)events;
+	task_reap(((struct task *)arg)->agent);
 }
 
 static void take_terminal(struct task *t, int master)

@@ -20,6 +20,8 @@
 #define FILE_MIN   (4 + 2 * STRING_MIN)
 
 #define SIGNAL_MAX 64
+/* The largest errno there can be: MAX_ERRNO of Linux. */
+#define ERRNO_MAX 4095
 /* Of struct wire_process. */
 #define PROCESS_NUMBERS 13
 
@@ -271,6 +273,23 @@ void wire_put_stats(struct str *out, const struct wire_stats *m)
 	put_u64(out, m->memory_max);
 	put_u64(out, m->net_rx);
 	put_u64(out, m->net_tx);
+	frame_end(out, at);
+}
+
+void wire_put_sync(struct str *out, const struct wire_sync *m)
+{
+	size_t at = frame_begin(out, WIRE_SYNC);
+
+	put_u32(out, m->request);
+	frame_end(out, at);
+}
+
+void wire_put_synced(struct str *out, const struct wire_synced *m)
+{
+	size_t at = frame_begin(out, WIRE_SYNCED);
+
+	put_u32(out, m->request);
+	put_u32(out, m->error);
 	frame_end(out, at);
 }
 
@@ -536,6 +555,23 @@ int wire_get_stats(const void *p, size_t n, struct wire_stats *m)
 				cur_u64(&c, &m->memory) && cur_u64(&c, &m->memory_cache) &&
 				cur_u64(&c, &m->memory_max) && cur_u64(&c, &m->net_rx) &&
 				cur_u64(&c, &m->net_tx));
+}
+
+int wire_get_sync(const void *p, size_t n, struct wire_sync *m)
+{
+	struct cur c = cur_of(p, n);
+
+	memset(m, 0, sizeof(*m));
+	return done(&c, cur_u32(&c, &m->request));
+}
+
+int wire_get_synced(const void *p, size_t n, struct wire_synced *m)
+{
+	struct cur c = cur_of(p, n);
+
+	memset(m, 0, sizeof(*m));
+	return done(&c,
+		    cur_u32(&c, &m->request) && cur_u32(&c, &m->error) && m->error <= ERRNO_MAX);
 }
 
 int wire_frame_next(const void *buf, size_t n, struct wire_frame *f)

@@ -28,6 +28,8 @@ void wire_put_time(struct str *out, const struct wire_time *m);
 void wire_put_query(struct str *out, const struct wire_query *m);
 void wire_put_process(struct str *out, const struct wire_process *m);
 void wire_put_stats(struct str *out, const struct wire_stats *m);
+void wire_put_sync(struct str *out, const struct wire_sync *m);
+void wire_put_synced(struct str *out, const struct wire_synced *m);
 
 int wire_get_hello(const void *p, size_t n, struct wire_hello *m);
 int wire_get_open(const void *p, size_t n, struct wire_open *m);
@@ -44,6 +46,8 @@ int wire_get_time(const void *p, size_t n, struct wire_time *m);
 int wire_get_query(const void *p, size_t n, struct wire_query *m);
 int wire_get_process(const void *p, size_t n, struct wire_process *m);
 int wire_get_stats(const void *p, size_t n, struct wire_stats *m);
+int wire_get_sync(const void *p, size_t n, struct wire_sync *m);
+int wire_get_synced(const void *p, size_t n, struct wire_synced *m);
 
 void wire_failed_free(struct wire_failed *m);
 void wire_boot_free(struct wire_boot *m);

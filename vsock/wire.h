@@ -38,6 +38,8 @@
  *	MEMORY           ->                   whenever the container needs more
  *	                 <-                   QUERY: what does the container use?
  *	PROCESS ... STATS ->                  the answer
+ *	                 <-                   SYNC: what was written is to be on the host
+ *	SYNCED           ->                   it is, or not, and why
  *	ENDING           ->                   before it syncs; for a SIGKILL to task 1
  *	EXITED           ->                   after all its output was sent, and
  *	                                      synced as BOOT asked
@@ -74,6 +76,7 @@ enum wire_type {
 	WIRE_ENDING,
 	WIRE_PROCESS,
 	WIRE_STATS,
+	WIRE_SYNCED,
 	/* host -> guest */
 	WIRE_BOOT = 32,
 	WIRE_EXEC,
@@ -81,6 +84,7 @@ enum wire_type {
 	WIRE_RESIZE,
 	WIRE_TIME,
 	WIRE_QUERY,
+	WIRE_SYNC,
 };
 
 enum wire_stream {
@@ -138,6 +142,19 @@ struct wire_memory {
  */
 struct wire_ending {
 	uint32_t task;
+};
+
+/*
+ * Everything the container had written when SYNC came, to its root and to what is mounted from
+ * the host, was handed to the host. SYNCs are answered in any order.
+ */
+struct wire_synced {
+	uint32_t request; /* that of SYNC */
+	uint32_t error;	  /* 0, or an errno: not all of it */
+};
+
+struct wire_sync {
+	uint32_t request;
 };
 
 struct wire_signal {

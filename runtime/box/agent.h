@@ -20,6 +20,8 @@ struct agent_ops {
 	void (*ending)(void *arg, const struct wire_ending *m);
 	void (*refused)(void *arg, const struct wire_failed *m);
 	void (*exited)(void *arg, const struct wire_exited *m);
+	/* An answer to WIRE_SYNC, or so it says. */
+	void (*synced)(void *arg, const struct wire_synced *m);
 	/* It would like to have more memory. */
 	void (*memory)(void *arg, const struct wire_memory *m);
 	/* The answer to a QUERY. */

@@ -38,7 +38,7 @@ struct pollfd;
 struct box_dirs {
 	const char *root;    /* absolute */
 	const char *runtime; /* absolute; sockets */
-	const char *kernel;  /* another vmlinux (--kernel); NULL: ZL_KERNEL or the embedded one */
+	const char *kernel;  /* path of another vmlinux; NULL: the embedded one */
 	const char *initrd;  /* another initramfs; NULL: the embedded one */
 };
 
@@ -168,6 +168,11 @@ int box_client_stop(struct box_client *c, int sig, int64_t timeout_s, struct err
  * its stop signal) ends a pause as well.
  */
 int box_client_pause(struct box_client *c, bool on, struct err *e);
+/*
+ * Has the guest hand over what its workload wrote and it still keeps in memory; when it returns,
+ * the files on the host have it. -ESRCH, -EBUSY (it is paused).
+ */
+int box_client_sync(struct box_client *c, struct err *e);
 
 /* A further process; *task is its number in events. */
 struct box_exec {

@@ -362,6 +362,13 @@ int box_client_pause(struct box_client *c, bool on, struct err *e)
 	return ask(c, &m, NULL, 0, NULL, e);
 }
 
+int box_client_sync(struct box_client *c, struct err *e)
+{
+	struct ctl_msg m = { .type = CTL_SYNC };
+
+	return ask(c, &m, NULL, 0, NULL, e);
+}
+
 int box_client_exec(struct box_client *c, const struct box_exec *x, const struct box_stdio *io,
 		    uint32_t *task, struct err *e)
 {

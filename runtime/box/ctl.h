@@ -26,6 +26,7 @@
  *	PAUSE			     ->	REPLY when the VM stands still
  *	UNPAUSE			     ->	REPLY
  *	QUERY task (1: processes) fd ->	REPLY when the file has the answer (usage.h)
+ *	SYNC			     ->	REPLY when what the guest wrote is on the host
  *				     <-	EVENT kind task code text, at any time
  */
 enum ctl_type {
@@ -37,6 +38,7 @@ enum ctl_type {
 	CTL_PAUSE,
 	CTL_UNPAUSE,
 	CTL_QUERY,
+	CTL_SYNC,
 	CTL_REPLY = 32,
 	CTL_EVENT,
 };

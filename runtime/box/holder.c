@@ -402,6 +402,7 @@ static void release(struct holder *h)
 	query_forget(h, NULL);
 	while (h->tasks)
 		task_free(h->tasks);
+	request_free(h);
 	agent_free(h->agent);
 	loop_del(h->signals);
 	state_free(&h->state);

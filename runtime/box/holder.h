@@ -54,6 +54,13 @@ enum holder_phase {
 
 struct holder;
 
+/* A client that waits for the guest to sync. */
+struct syncing {
+	struct syncing *next;
+	uint32_t request;
+	struct ctl_peer *peer;
+};
+
 struct task {
 	struct task *next;
 	struct holder *holder;
@@ -100,6 +107,8 @@ struct holder {
 	unsigned ntasks;
 	struct query *queries;
 	uint32_t next_query;
+	struct syncing *syncs;
+	uint32_t next_sync;
 	unsigned short rows, cols;	 /* of task 1's terminal, until BOOT */
 	int waiting[HOLDER_SIGNALS_MAX]; /* signals that came before STARTED */
 	unsigned nwaiting;
@@ -187,6 +196,10 @@ void request_signal(struct holder *h, int sig);
 void request_stop(struct holder *h, int sig, int64_t timeout_s);
 /* The agent knows that task 1 ends, and may have to sync. */
 void request_ending(struct holder *h);
+/* The agent answers a client's SYNC. */
+void request_synced(struct holder *h, const struct wire_synced *m);
+/* Nobody answers any more. */
+void request_free(struct holder *h);
 
 /* --- query.c */
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -194,6 +195,56 @@ static void pause_or_not(struct holder *h, struct ctl_peer *p, bool on)
 	ctl_reply(p, rc, WIRE_TASK_MAIN, e.msg);
 }
 
+static void sync_guest(struct holder *h, struct ctl_peer *p)
+{
+	own_str struct str frame = STR_INIT;
+	struct syncing *s;
+	struct wire_sync m;
+
+	if (h->phase != HOLDER_RUNNING) {
+		ctl_reply(p, -ESRCH, 0, "the container is not running");
+		return;
+	}
+	if (h->state.status == BOX_PAUSED) {
+		ctl_reply(p, -EBUSY, 0, "the container is paused");
+		return;
+	}
+	s = xcalloc(1, sizeof(*s));
+	*s = (struct syncing){ .next = h->syncs, .request = ++h->next_sync, .peer = p };
+	h->syncs = s;
+	m.request = s->request;
+	wire_put_sync(&frame, &m);
+	agent_send(h->agent, &frame);
+}
+
+/* Takes *at out of the list; who asked. */
+static struct ctl_peer *sync_drop(struct syncing **at)
+{
+	struct syncing *s = *at;
+	struct ctl_peer *p = s->peer;
+
+	*at = s->next;
+	free(s);
+	return p;
+}
+
+void request_synced(struct holder *h, const struct wire_synced *m)
+{
+	for (struct syncing **at = &h->syncs; *at; at = &(*at)->next) {
+		if ((*at)->request != m->request)
+			continue;
+		ctl_reply(sync_drop(at), -(int)m->error, WIRE_TASK_MAIN,
+			  m->error ? strerror((int)m->error) : NULL);
+		return;
+	}
+}
+
+void request_free(struct holder *h)
+{
+	while (h->syncs)
+		sync_drop(&h->syncs);
+}
+
 /* The container's task with the exec's differences. */
 static void send_exec(struct holder *h, const struct task *t, const struct box_exec *x,
 		      const struct box_stdio *io)
@@ -307,6 +358,8 @@ static void request(void *arg, struct ctl_peer *p, const struct ctl_msg *m, int 
 		stop(h, p, m);
 	else if (m->type == CTL_PAUSE || m->type == CTL_UNPAUSE)
 		pause_or_not(h, p, m->type == CTL_PAUSE);
+	else if (m->type == CTL_SYNC)
+		sync_guest(h, p);
 	else
 		ctl_reply(p, -EPROTO, 0, "the container's zl is of another version");
 }
@@ -329,6 +382,12 @@ static void left(void *arg, struct ctl_peer *p)
 			t->owner = NULL;
 	}
 	query_forget(h, p);
+	for (struct syncing **at = &h->syncs; *at;) {
+		if ((*at)->peer == p)
+			sync_drop(at);
+		else
+			at = &(*at)->next;
+	}
 	if (h->starter == p) {
 		h->starter = NULL;
 		holder_alone(h);

@@ -275,6 +275,11 @@ static void on_stats(void *arg, const struct wire_stats *m)
 	query_stats(arg, m);
 }
 
+static void on_synced(void *arg, const struct wire_synced *m)
+{
+	request_synced(arg, m);
+}
+
 static struct io_stream *on_stream(void *arg, const struct wire_open *m)
 {
 	struct task *t = task_find(arg, m->task);
@@ -315,6 +320,7 @@ const struct agent_ops task_agent_ops = {
 	.exited = on_exited,
 	.memory = on_memory,
 	.ending = on_ending,
+	.synced = on_synced,
 	.process = on_process,
 	.stats = on_stats,
 	.stream = on_stream,

@@ -25,6 +25,8 @@ union message {
 	struct wire_query query;
 	struct wire_process process;
 	struct wire_stats stats;
+	struct wire_sync sync;
+	struct wire_synced synced;
 };
 
 #define CASE(TYPE, name, field, release)                               \
@@ -56,6 +58,8 @@ static void one(const struct wire_frame *f, const uint8_t *whole)
 		CASE(WIRE_QUERY, query, query, )
 		CASE(WIRE_PROCESS, process, process, wire_process_free(&m.process))
 		CASE(WIRE_STATS, stats, stats, )
+		CASE(WIRE_SYNC, sync, sync, )
+		CASE(WIRE_SYNCED, synced, synced, )
 	default:
 		return;
 	}

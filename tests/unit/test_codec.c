@@ -253,6 +253,30 @@ static void test_small_host_messages(void **state)
 	refuse_other_lengths(f, wire_get_time, &time2);
 }
 
+static void test_sync(void **state)
+{
+	struct wire_sync sync = { 7 }, sync2;
+	struct wire_synced synced = { 0xfffffffe, ENOSPC }, synced2;
+	own_str struct str a = STR_INIT, b = STR_INIT;
+	struct wire_frame f;
+
+	(void)state;
+	wire_put_sync(&a, &sync);
+	f = only_frame(&a, WIRE_SYNC);
+	assert_int_equal(wire_get_sync(f.payload, f.len, &sync2), 0);
+	assert_int_equal(sync2.request, 7);
+	refuse_other_lengths(f, wire_get_sync, &sync2);
+
+	wire_put_synced(&b, &synced);
+	f = only_frame(&b, WIRE_SYNCED);
+	assert_int_equal(wire_get_synced(f.payload, f.len, &synced2), 0);
+	assert_int_equal(synced2.request, 0xfffffffe);
+	assert_int_equal(synced2.error, ENOSPC);
+	refuse_other_lengths(f, wire_get_synced, &synced2);
+	b.s[b.len - 1] = 1; /* no errno is as large */
+	assert_int_equal(wire_get_synced(f.payload, f.len, &synced2), -EPROTO);
+}
+
 static void fill_task(struct wire_task *t, uint32_t id)
 {
 	*t = (struct wire_task){ .id = id,
@@ -434,7 +458,7 @@ int main(void)
 		cmocka_unit_test(test_memory),	       cmocka_unit_test(test_small_host_messages),
 		cmocka_unit_test(test_exec),	       cmocka_unit_test(test_boot),
 		cmocka_unit_test(test_boot_broken),    cmocka_unit_test(test_counts),
-		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_usage),	       cmocka_unit_test(test_sync),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
