@@ -211,7 +211,8 @@ struct box *container_make(struct zl *z, const struct run_flags *f, const struct
 	if (image == NULL)
 		return NULL;
 	in.image = image;
-	if (plan_make(&spec, &in, e) < 0 || make_sources(&spec, e) < 0)
+	if (plan_make(&spec, &in, e) < 0 || kernel_settle(&spec.kernel, e) < 0 ||
+	    make_sources(&spec, e) < 0)
 		return NULL;
 	b = create_named(z, &spec, e);
 	if (b)
@@ -253,7 +254,8 @@ int container_start_detached(struct zl *z, struct box *b, bool quiet, struct err
 	struct box_event ev = { .code = EXIT_CLIENT };
 
 	fflush(NULL);
-	if (apply_machine(b, e) < 0 || box_start(&z->dirs, b, &ev, e) < 0) {
+	if (apply_machine(b, e) < 0 || container_kernel(z, b, quiet, e) < 0 ||
+	    box_start(&z->dirs, b, &ev, e) < 0) {
 		forget_failed(z, b);
 		return ev.code;
 	}
@@ -296,7 +298,8 @@ int container_start_attached(struct zl *z, struct box *b, struct follow *f, stru
 	struct box_client *c;
 	int code = EXIT_CLIENT;
 
-	if (apply_machine(b, e) == 0 && follow_open(f, e) == 0) {
+	if (apply_machine(b, e) == 0 && container_kernel(z, b, f->quiet, e) == 0 &&
+	    follow_open(f, e) == 0) {
 		fflush(NULL);
 		c = box_launch(&z->dirs, b, &f->io, e);
 		if (c) {

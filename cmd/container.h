@@ -23,6 +23,14 @@ int machine_wanted(const char *machine);
 
 int pull_policy_parse(const char *text, enum pull_policy *p, struct err *e);
 
+/* --kernel of a new container: a file's path becomes absolute, a name must be one. */
+int kernel_settle(char **kernel, struct err *e);
+/*
+ * Finds the kernel that b is to boot where it is not the embedded one (--kernel, ZL_KERNEL), for
+ * the start that follows: a file, or the /vmlinux of an image, pulled if it is newer.
+ */
+int container_kernel(struct zl *z, const struct box *b, bool quiet, struct err *e);
+
 /*
  * Starts b with nothing attached. The exit code is 0, or docker's 125 to 127 with e set.
  * quiet: without a note where it turns out to be slow.

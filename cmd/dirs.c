@@ -108,6 +108,22 @@ static int make_folder(const char *path, struct err *e)
 	return dir_make_all(path, 0700, e);
 }
 
+/*
+ * Only who starts a container needs it, and then looks for it again: a store that cannot be
+ * written to (any more) can be read all the same.
+ */
+static int make_runtime(const char *path, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc = make_folder(path, &why);
+
+	if (rc == -EACCES || rc == -EPERM || rc == -EROFS || rc == -ENOSPC || rc == -EDQUOT)
+		return 0;
+	if (rc < 0)
+		*e = why;
+	return rc;
+}
+
 int zl_dirs(struct zl *z, const char *root, bool make, struct err *e)
 {
 	own_free char *found = NULL;
@@ -127,7 +143,7 @@ int zl_dirs(struct zl *z, const char *root, bool make, struct err *e)
 	if (make)
 		rc = make_folder(z->dirs.root, e);
 	if (make && rc == 0)
-		rc = make_folder(z->dirs.runtime, e);
+		rc = make_runtime(z->dirs.runtime, e);
 	if (make && rc == 0)
 		rc = check_runtime(z->dirs.runtime, e);
 	return rc;
@@ -139,5 +155,6 @@ void zl_free(struct zl *z)
 		store_close(z->store);
 	free((char *)(uintptr_t)z->dirs.root);
 	free((char *)(uintptr_t)z->dirs.runtime);
+	free((char *)(uintptr_t)z->dirs.kernel);
 	memset(z, 0, sizeof(*z));
 }

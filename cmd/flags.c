@@ -42,6 +42,8 @@ const struct opt run_opts[] = {
 	{ OPT_BOOL, 'i', "interactive", NULL, AT(interactive), NULL, NULL,
 	  "Keep STDIN open even if not attached" },
 	{ OPT_LIST, 'l', "label", "list", AT(label), NULL, NULL, "Set meta data on a container" },
+	{ OPT_TEXT, 0, "kernel", "string", AT(kernel), NULL, "@image",
+	  "Guest kernel: a vmlinux or an image (env ZL_KERNEL)" },
 	{ OPT_TEXT, 0, "machine", "string", AT(machine), NULL, "kvm|qemu",
 	  "Machine to run on: kvm or qemu (env ZL_MACHINE)" },
 	{ OPT_SIZE, 'm', "memory", "bytes", AT(memory), NULL, "128m|256m|512m|1g|2g|4g",

@@ -12,8 +12,8 @@
 struct run_flags {
 	struct strv add_host, attach, cap_add, cap_drop, env, env_file, group_add, label, tmpfs,
 		volume;
-	const char *cidfile, *cpus, *detach_keys, *domainname, *entrypoint, *hostname, *machine,
-		*name, *platform, *pull, *stop_signal, *user, *workdir;
+	const char *cidfile, *cpus, *detach_keys, *domainname, *entrypoint, *hostname, *kernel,
+		*machine, *name, *platform, *pull, *stop_signal, *user, *workdir;
 	bool detach, init, interactive, privileged, quiet, read_only, rm, sig_proxy, tty;
 	uint64_t memory, shm_size;
 	int64_t stop_timeout;

@@ -287,6 +287,7 @@ static void plan_simple(struct box_spec *s, const struct plan_input *in)
 	set_text(&s->image_id, in->image ? in->image->id : "");
 	set_text(&s->user, user);
 	set_text(&s->machine, f->machine);
+	set_text(&s->kernel, f->kernel);
 	set_text(&s->platform, f->platform);
 	if (in->image)
 		strv_add_all(&s->layers, &in->image->layers);

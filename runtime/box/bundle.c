@@ -182,14 +182,9 @@ static int embedded(const char *root, struct err *e)
 
 int bundle_get(const struct box_dirs *d, struct bundle *b, struct err *e)
 {
-	const char *kernel = d->kernel ? d->kernel : getenv("ZL_KERNEL");
-
 	*b = (struct bundle){ .lock = -1 };
-	if (kernel && kernel[0]) {
-		b->kernel = realpath(kernel, NULL);
-		if (b->kernel == NULL)
-			return err_sys(e, "kernel %s", kernel);
-	}
+	if (d->kernel)
+		b->kernel = xstrdup(d->kernel);
 	if (d->initrd)
 		b->initrd = xstrdup(d->initrd);
 	if (b->kernel && b->initrd)

@@ -14,7 +14,7 @@ struct bundle {
 	int lock;
 };
 
-/* What d or the environment (ZL_KERNEL) names, else the embedded files. */
+/* What d names, else the embedded files. */
 int bundle_get(const struct box_dirs *d, struct bundle *b, struct err *e);
 void bundle_free(struct bundle *b);
 

@@ -32,6 +32,7 @@
 	X(hostname)           \
 	X(domainname)         \
 	X(machine)            \
+	X(kernel)             \
 	X(platform)           \
 	X(stop_signal)        \
 	X(limits.cpuset_cpus) \

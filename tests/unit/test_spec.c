@@ -94,6 +94,7 @@ static void round_trip(void **state)
 	assert_string_equal(a.hostname, b.hostname);
 	assert_string_equal(a.domainname, b.domainname);
 	assert_string_equal(a.machine, b.machine);
+	assert_string_equal(a.kernel, b.kernel);
 	assert_string_equal(a.platform, b.platform);
 	assert_string_equal(a.stop_signal, b.stop_signal);
 	lists_equal(&a.layers, &b.layers);
