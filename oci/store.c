@@ -87,9 +87,12 @@ static int open_parts(struct store *s, struct err *e)
 	if (rc < 0)
 		return rc;
 	s->lockfd = openat(s->rootfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (s->lockfd < 0 && (errno == EROFS || errno == EACCES))
+	if (s->lockfd >= 0)
+		return 0;
+	s->lock_errno = errno;
+	if (errno == EROFS || errno == EACCES)
 		s->lockfd = openat(s->rootfd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (s->lockfd < 0 && errno != ENOENT && errno != EROFS)
+	if (s->lockfd < 0 && errno != ENOENT && errno != EROFS && errno != EACCES)
 		return err_sys(e, "open %s/lock", s->root);
 	return 0;
 }
@@ -155,8 +158,8 @@ int store_lock(struct store *s, int how, struct err *e)
 	pthread_mutex_lock(&s->mutex);
 	if (s->lockfd >= 0)
 		rc = fd_lock(s->lockfd, how);
-	else if (how == LOCK_EX)
-		rc = -EROFS;
+	else
+		rc = -s->lock_errno; /* who only reads does without it */
 	if (rc < 0) {
 		pthread_mutex_unlock(&s->mutex);
 		return err_set(e, -rc, "lock the store %s: %s", s->root, strerror(-rc));

@@ -36,7 +36,8 @@ void pins_free(struct pins *p);
 struct store {
 	char *root;
 	int rootfd, blobsfd, layersfd, tmpfd;
-	int lockfd; /* -1: a store that we cannot write to and that has no lock */
+	int lockfd;	/* -1: a store that we cannot write to */
+	int lock_errno; /* why; else it means nothing */
 	/* flock is the process's; this is the threads'. Guards all below, too. */
 	pthread_mutex_t mutex;
 	int leasefd;

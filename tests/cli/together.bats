@@ -111,6 +111,35 @@ as_nobody() {
 	store_is_whole "somebody else's"
 }
 
+# bats test_tags=quick
+@test "a store that one may read but not write: it is looked at, and nothing else" {
+	load_images busybox entry
+	zl create --name box busybox true >/dev/null
+	unset XDG_RUNTIME_DIR
+	chmod 711 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" . ..
+	find "$ZL_ROOT" -path "$ZL_ROOT/layers/*" -prune -o ! -type l -exec chmod a-w,a+rX {} +
+	before=$(find "$ZL_ROOT" -printf '%p %m %u %s %T@\n' | sort)
+	run -0 --separate-stderr as_nobody "$ZL" images --format '{{.Repository}}'
+	output_is $'busybox\nentry'
+	[ -z "$stderr" ]
+	for command in "image inspect busybox" "inspect box" "history entry" "system df" "system df -v" "ps -a"; do
+		# shellcheck disable=SC2086 # words
+		run -0 --separate-stderr as_nobody "$ZL" $command
+		[ -n "$output" ] && [ -z "$stderr" ] || fail "$command: $stderr"
+	done
+	as_nobody "$ZL" save busybox entry | tar -t >/dev/null
+	for command in "load -q -i $IMAGES/layers.tar" "rmi -f busybox" "tag busybox x" "image prune -af" \
+		"pull -q $REGISTRY/layers" "create busybox x" "rm box" "commit box" "system check --repair"; do
+		# shellcheck disable=SC2086 # words
+		run --separate-stderr as_nobody "$ZL" $command
+		one_line_error
+		stderr_has "Permission denied"
+	done
+	[ "$(find "$ZL_ROOT" -printf '%p %m %u %s %T@\n' | sort)" = "$before" ]
+	find "$ZL_ROOT" -path "$ZL_ROOT/layers/*" -prune -o ! -type l -exec chmod u+w {} +
+	store_is_whole "read only"
+}
+
 @test "folders of the store that cannot be written: one line, nothing half-done, and all is well afterwards" {
 	chmod 711 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" . ..
 	mkdir "$ZL_ROOT"
