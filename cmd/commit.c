@@ -11,7 +11,7 @@
 struct commit_flags {
 	const char *author, *message;
 	struct strv change;
-	bool pause;
+	bool pause, no_pause;
 };
 
 #define AT(member) offsetof(struct commit_flags, member)
@@ -22,6 +22,8 @@ static const struct opt commit_opts[] = {
 	{ OPT_LIST, 'c', "change", "list", AT(change), NULL, NULL,
 	  "Apply Dockerfile instruction to the created image" },
 	{ OPT_TEXT, 'm', "message", "string", AT(message), NULL, NULL, "Commit message" },
+	{ OPT_BOOL, 0, "no-pause", NULL, AT(no_pause), NULL, NULL,
+	  "Don't pause container during commit" },
 	{ OPT_BOOL, 'p', "pause", NULL, AT(pause), "true", NULL, "Pause container during commit" },
 	{ .kind = OPT_END },
 };
@@ -70,7 +72,7 @@ static int commit(struct zl *z, const struct box *b, const struct commit_flags *
 
 	if (l == NULL)
 		return -EIO;
-	paused = container_settle(z, (struct box *)b, f->pause);
+	paused = container_settle(z, (struct box *)b, f->pause && !f->no_pause);
 	rc = box_tree(b, true, image_layer_add, l, e);
 	container_unsettle(paused);
 	if (rc == 0)

@@ -17,6 +17,7 @@
 
 struct history_flags {
 	const char *format;
+	const char *platform;
 	bool human, no_trunc, quiet;
 };
 
@@ -28,6 +29,8 @@ static const struct opt history_opts[] = {
 	{ OPT_BOOL, 'H', "human", NULL, AT(human), "true", NULL,
 	  "Print sizes and dates in human readable format" },
 	{ OPT_BOOL, 0, "no-trunc", NULL, AT(no_trunc), NULL, NULL, "Don't truncate output" },
+	{ OPT_TEXT, 0, "platform", "string", AT(platform), NULL,
+	  "linux/amd64|linux/arm64|linux/386|linux/arm/v7", "Only an image of this platform" },
 	{ OPT_BOOL, 'q', "quiet", NULL, AT(quiet), NULL, NULL, "Only show image IDs" },
 	{ .kind = OPT_END },
 };
@@ -137,7 +140,7 @@ static int run_history(struct zl *z, void *flags, const struct operands *ops, st
 	own_js struct js *rows = NULL;
 	own_str struct str out = STR_INIT;
 
-	if (i == NULL)
+	if (i == NULL || image_platform_check(i, ops->v[0], f->platform, e) < 0)
 		return -1;
 	rows = rows_of(z, i, f);
 	if (f->quiet) {

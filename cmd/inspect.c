@@ -10,7 +10,7 @@
 #include "runtime/base/own.h"
 
 struct inspect_flags {
-	const char *format, *type;
+	const char *format, *type, *platform;
 };
 
 #define AT(member) offsetof(struct inspect_flags, member)
@@ -27,8 +27,15 @@ static const struct opt inspect_opts[] = {
 	{ .kind = OPT_END },
 };
 
-static const struct opt typed_opts[] = {
+static const struct opt box_opts[] = {
 	FORMAT_ROW,
+	{ .kind = OPT_END },
+};
+
+static const struct opt image_opts[] = {
+	FORMAT_ROW,
+	{ OPT_TEXT, 0, "platform", "string", AT(platform), NULL,
+	  "linux/amd64|linux/arm64|linux/386|linux/arm/v7", "Only images of this platform" },
 	{ .kind = OPT_END },
 };
 
@@ -36,6 +43,7 @@ static const struct opt typed_opts[] = {
 struct looking {
 	struct zl *z;
 	bool boxes, images;
+	const char *platform;
 	struct image_list all; /* read when the first image turns up */
 	struct js *found;
 };
@@ -61,6 +69,8 @@ static int look_for_image(struct looking *l, const char *who, struct err *e)
 	i = image_find(l->z->store, who, e);
 	if (i == NULL)
 		return e->code == ENOENT ? 0 : -1;
+	if (image_platform_check(i, who, l->platform, e) < 0)
+		return -1;
 	if (l->all.v == NULL && image_list(l->z->store, &l->all, e) < 0)
 		return -1;
 	js_push(l->found, inspect_image(i, &l->all));
@@ -83,12 +93,14 @@ static int look_for(struct looking *l, const char *who, struct err *e)
 }
 
 /* docker prints what it found, and complains about the rest afterwards. */
-static int inspect_all(struct zl *z, const struct operands *ops, const char *format, bool boxes,
-		       bool images, struct err *e)
+static int inspect_all(struct zl *z, const struct operands *ops, const struct inspect_flags *f,
+		       bool boxes, bool images, struct err *e)
 {
 	own_js struct js *found = js_array();
 	own_str struct str complaints = STR_INIT;
-	struct looking l = { .z = z, .boxes = boxes, .images = images, .found = found };
+	struct looking l = {
+		.z = z, .boxes = boxes, .images = images, .platform = f->platform, .found = found
+	};
 	int rc;
 
 	for (int i = 0; i < ops->n; i++) {
@@ -98,7 +110,7 @@ static int inspect_all(struct zl *z, const struct operands *ops, const char *for
 			str_addf(&complaints, "zl: %s\n", one.msg);
 	}
 	image_list_free(&l.all);
-	rc = print_inspected(found, format, e);
+	rc = print_inspected(found, f->format, e);
 	fflush(stdout);
 	if (complaints.len)
 		fputs(complaints.s, stderr);
@@ -117,17 +129,17 @@ static int run_inspect(struct zl *z, void *flags, const struct operands *ops, st
 			return err_set(e, EINVAL, "\"%s\" is not a valid value for --type",
 				       f->type);
 	}
-	return inspect_all(z, ops, f->format, boxes, images, e);
+	return inspect_all(z, ops, f, boxes, images, e);
 }
 
 static int run_box_inspect(struct zl *z, void *flags, const struct operands *ops, struct err *e)
 {
-	return inspect_all(z, ops, ((struct inspect_flags *)flags)->format, true, false, e);
+	return inspect_all(z, ops, flags, true, false, e);
 }
 
 static int run_image_inspect(struct zl *z, void *flags, const struct operands *ops, struct err *e)
 {
-	return inspect_all(z, ops, ((struct inspect_flags *)flags)->format, false, true, e);
+	return inspect_all(z, ops, flags, false, true, e);
 }
 
 const struct command cmd_inspect = {
@@ -147,7 +159,7 @@ const struct command cmd_container_inspect = {
 	.help = "Display detailed information on one or more containers",
 	.usage = "[OPTIONS] CONTAINER [CONTAINER...]",
 	.run = run_box_inspect,
-	.opts = typed_opts,
+	.opts = box_opts,
 	.flags_size = sizeof(struct inspect_flags),
 	.min = 1,
 	.max = ANY_NUMBER,
@@ -159,7 +171,7 @@ const struct command cmd_image_inspect = {
 	.help = "Display detailed information on one or more images",
 	.usage = "[OPTIONS] IMAGE [IMAGE...]",
 	.run = run_image_inspect,
-	.opts = typed_opts,
+	.opts = image_opts,
 	.flags_size = sizeof(struct inspect_flags),
 	.min = 1,
 	.max = ANY_NUMBER,

@@ -102,9 +102,32 @@ static struct js *graph_of(const struct image *i)
 {
 	struct js *j = js_object(), *data = js_object();
 
-	js_set_text(j, "Name", "zl");
 	js_set(data, "Layers", js_of_strings(&i->layers));
 	js_set(j, "Data", data);
+	js_set_text(j, "Name", "zl");
+	return j;
+}
+
+/* docker's builders say it of each step, not of the image. */
+static void add_comment(struct js *j, const struct js *config)
+{
+	const struct js *history = js_get(config, "history");
+	const char *own = js_text(js_get(config, "comment"));
+
+	if ((own == NULL || *own == 0) && js_len(history))
+		copy_text(j, "Comment", js_at(history, js_len(history) - 1), "comment");
+	else
+		copy_text(j, "Comment", config, "comment");
+}
+
+/* Of the manifest as the store has it, whatever index it came by. */
+static struct js *descriptor_of(const struct image *i)
+{
+	struct js *j = js_object();
+
+	js_set_text(j, "mediaType", i->media_type);
+	js_set_text(j, "digest", i->manifest);
+	js_set_int(j, "size", (int64_t)i->manifest_size);
 	return j;
 }
 
@@ -112,22 +135,27 @@ struct js *inspect_image(const struct image *i, const struct image_list *all)
 {
 	struct js *j = js_object();
 	const struct js *variant = js_get(i->config, "variant");
+	const struct js *version = js_get(i->config, "os.version");
 
 	js_set_text(j, "Id", i->id);
 	add_names(j, i, all);
 	js_set_text(j, "Parent", "");
-	copy_text(j, "Comment", i->config, "comment");
+	add_comment(j, i->config);
 	copy_text(j, "Created", i->config, "created");
-	js_set_text(j, "DockerVersion", "");
+	copy_text(j, "DockerVersion", i->config, "docker_version");
 	copy_text(j, "Author", i->config, "author");
 	js_set(j, "Config", config_of(js_get(i->config, "config")));
 	copy_text(j, "Architecture", i->config, "architecture");
 	if (js_text(variant))
 		js_set_text(j, "Variant", js_text(variant));
 	copy_text(j, "Os", i->config, "os");
+	if (js_text(version))
+		js_set_text(j, "OsVersion", js_text(version));
 	js_set_int(j, "Size", (int64_t)i->size);
 	js_set_int(j, "VirtualSize", (int64_t)i->size);
 	js_set(j, "GraphDriver", graph_of(i));
 	js_set(j, "RootFS", rootfs_of(i->config));
+	if (i->media_type)
+		js_set(j, "Descriptor", descriptor_of(i));
 	return j;
 }

@@ -25,6 +25,7 @@ const struct command cmd_tag = {
 };
 
 struct rmi_flags {
+	const char *platform;
 	bool force, no_prune;
 };
 
@@ -33,8 +34,20 @@ static const struct opt rmi_opts[] = {
 	  "Force removal of the image" },
 	{ OPT_BOOL, 0, "no-prune", NULL, offsetof(struct rmi_flags, no_prune), NULL, NULL,
 	  "Do not delete untagged parents (zl keeps none: the same result)" },
+	{ OPT_TEXT, 0, "platform", "string", offsetof(struct rmi_flags, platform), NULL,
+	  "linux/amd64|linux/arm64|linux/386|linux/arm/v7", "Only an image of this platform" },
 	{ .kind = OPT_END },
 };
+
+static int check_platform(struct zl *z, const char *name, const char *platform, struct err *e)
+{
+	own_image struct image *image = NULL;
+
+	if (platform == NULL)
+		return 0;
+	image = image_find(z->store, name, e);
+	return image ? image_platform_check(image, name, platform, e) : -ENOENT;
+}
 
 /* What a running container uses is not removed by force either. */
 static int check_running(struct zl *z, const struct box_list *boxes, const char *name,
@@ -65,7 +78,8 @@ static int rmi_one(struct zl *z, void *flags, const char *name, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	if (f->force)
+	rc = check_platform(z, name, f->platform, e);
+	if (rc == 0 && f->force)
 		rc = check_running(z, &u.boxes, name, e);
 	if (rc == 0)
 		rc = image_remove(z->store, name, f->force, image_used, &u, &report, e);

@@ -69,7 +69,7 @@ static int unpack_layers(struct load *l, const struct manifest *m, const struct 
 {
 	own_progress struct progress *p = progress_new(-1);
 	atomic_bool cancel = false;
-	const struct pull pull = { l->s, NULL, p, m, c, &cancel };
+	const struct pull pull = { l->s, NULL, p, m, c, &cancel, NULL };
 
 	return pull_layers(&pull, size, e);
 }

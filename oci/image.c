@@ -28,6 +28,7 @@ struct errand {
 	struct progress *p;
 	struct registry *g;
 	atomic_bool cancel;
+	bool fetched; /* something that the store did not have */
 };
 
 /* What the registry has under the name. */
@@ -113,7 +114,7 @@ static int unpack_blobs(struct errand *x, struct store_image *i, struct err *e)
 {
 	own_manifest struct manifest m = { 0 };
 	own_image_config struct image_config c = { 0 };
-	struct pull pull = { x->s, NULL, x->p, &m, &c, &x->cancel };
+	struct pull pull = { x->s, NULL, x->p, &m, &c, &x->cancel, NULL };
 	struct store_image was;
 	struct adoption a = { &was, i };
 	int r;
@@ -270,6 +271,7 @@ static int fetch_config(struct errand *x, struct remote *r, struct err *e)
 		return store_blob_read(x->s, &d->digest, CONFIG_BYTES_MAX, &r->config_text, e);
 	if (rc < 0)
 		return rc;
+	x->fetched = true;
 	rc = registry_blob_small(x->g, &d->digest, CONFIG_BYTES_MAX, &r->config_text, e);
 	if (rc == 0 && r->config_text.len != d->size)
 		rc = err_set(e, EBADMSG,
@@ -301,7 +303,7 @@ static int remote_config(struct errand *x, struct remote *r, struct err *e)
 /* Layers and manifest into the store, then the name: only now it is visible. */
 static int keep(struct errand *x, struct remote *r, struct store_image *out, struct err *e)
 {
-	struct pull pull = { x->s, x->g, x->p, &r->m, &r->c, &x->cancel };
+	struct pull pull = { x->s, x->g, x->p, &r->m, &r->c, &x->cancel, &x->fetched };
 	int rc;
 
 	*out = (struct store_image){ .name = xstrdup(x->full),
@@ -359,7 +361,8 @@ static struct image *fetch(struct errand *x, const struct store_image *here, str
 
 	if (remote_manifest(x, &r, e) == 0 && fetch_rest(x, &r, &entry, e) == 0)
 		m = entry_image_whole(x->s, &entry, e);
-	newer = here == NULL || !here->known || !digest_equal(&here->manifest, &entry.manifest);
+	newer = x->fetched || here == NULL || !here->known ||
+		!digest_equal(&here->manifest, &entry.manifest);
 	if (m)
 		say_status(x, &r.source, newer);
 	store_image_free(&entry);
@@ -445,7 +448,8 @@ static struct image *resolve(struct errand *x, struct err *e)
 	if (r < 0 && r != -ENOENT)
 		return NULL;
 	/* Content that cannot change under its name needs nobody to be asked either. */
-	if (here && (only_here || policy == PULL_MISSING || x->ref.has_digest)) {
+	if (here &&
+	    (only_here || policy == PULL_MISSING || (x->ref.has_digest && whole_here(x, here)))) {
 		struct image *m = use_here(x, here, e);
 
 		if (m || only_here)

@@ -44,9 +44,12 @@ void store_set_refs(struct store *s, store_refs_fn *fn, void *arg);
 
 /* One image as the store knows it; owned, freed by image_free. */
 struct image {
-	char id[72];	    /* "sha256:<hex>" of the config: docker's image id */
-	char digest[72];    /* "sha256:<hex>" of the manifest (or of the index it came from) */
-	char *name;	    /* "docker.io/library/busybox:1.36" of this entry, or NULL (untagged) */
+	char id[72];	   /* "sha256:<hex>" of the config: docker's image id */
+	char digest[72];   /* "sha256:<hex>" of the manifest (or of the index it came from) */
+	char *name;	   /* "docker.io/library/busybox:1.36" of this entry, or NULL (untagged) */
+	char manifest[72]; /* "sha256:<hex>" of the manifest that is here */
+	char *media_type;  /* the manifest's */
+	uint64_t manifest_size;
 	struct js *config;  /* the image's config, parsed; image-spec config.md */
 	struct strv layers; /* absolute paths of unpacked layers, topmost first */
 	uint64_t size;	    /* bytes of all layers unpacked, as docker's SIZE */
@@ -89,6 +92,10 @@ void image_cancel(void);
 
 /* By name in any spelling, id or unambiguous id prefix (with or without sha256:). -ENOENT. */
 struct image *image_find(struct store *s, const char *name, struct err *e);
+
+/* -ENOENT in docker's words where the image is not made for the platform; NULL: any will do. */
+int image_platform_check(const struct image *i, const char *name, const char *platform,
+			 struct err *e);
 
 /*
  * All entries, newest first; an image with two names is two entries. So that a

@@ -20,6 +20,7 @@ void image_free(struct image *i)
 	if (i == NULL)
 		return;
 	free(i->name);
+	free(i->media_type);
 	js_free(i->config);
 	strv_free(&i->layers);
 	free(i);
@@ -46,6 +47,9 @@ struct image *entry_image(const struct store_image *i)
 
 	digest_format(m->id, &i->id);
 	digest_format(m->digest, &i->source);
+	digest_format(m->manifest, &i->manifest);
+	m->media_type = i->media_type ? xstrdup(i->media_type) : NULL;
+	m->manifest_size = i->manifest_size;
 	m->name = i->name ? xstrdup(i->name) : NULL;
 	m->size = i->size;
 	m->created = i->created;
@@ -278,6 +282,31 @@ struct image *image_find(struct store *s, const char *name, struct err *e)
 	}
 	err_clean(e, 0);
 	return m;
+}
+
+int image_platform_check(const struct image *i, const char *name, const char *platform,
+			 struct err *e)
+{
+	const char *variant = js_text(js_get(i->config, "variant"));
+	const char *arch = js_text(js_get(i->config, "architecture"));
+	const char *os = js_text(js_get(i->config, "os"));
+	own_free char *have = NULL;
+	struct platform want, is;
+	int r;
+
+	if (platform == NULL || *platform == 0)
+		return 0;
+	r = platform_parse(platform, &want, e);
+	if (r < 0)
+		return r;
+	have = xasprintf("%s/%s%s%s", os ? os : "", arch ? arch : "", variant ? "/" : "",
+			 variant ? variant : "");
+	if (platform_parse(have, &is, NULL) == 0 && platform_rank(&want, &is) > 0)
+		return 0;
+	return err_set(e, ENOENT,
+		       "image with reference %s was found but does not provide the specified "
+		       "platform (%s)",
+		       name, platform);
 }
 
 /* ---- listing ---- */

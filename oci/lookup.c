@@ -1,4 +1,4 @@
-/* lookup.c: what a registry has under a name, without pulling it: zl manifest inspect. */
+/* lookup.c: what a registry has under a name, without pulling it: manifests and tags. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,5 +157,66 @@ int remote_manifests(const char *name, bool whole, bool insecure, struct remote_
 	r = look_up(&ref, full, whole, out, e);
 	if (r < 0)
 		remote_manifests_free(out);
+	return r;
+}
+
+/* ---- tags ---- */
+
+/* One page of them. *next: the query of the page after it, or NULL. */
+static int tags_page(struct registry *g, const char *where, struct strv *tags, char **next,
+		     struct err *e)
+{
+	own_response struct http_response resp = { 0 };
+	own_str struct str body = STR_INIT;
+	struct http_request q = { .into = &body, .max = SEARCH_PAGE_BYTES };
+	own_js struct js *j = NULL;
+	const struct js *list;
+	int r = registry_ask(g, where, &q, &resp, e);
+
+	if (r < 0)
+		return r;
+	if (resp.status != 200)
+		return registry_refusal(g, &resp, "list of tags", e);
+	j = js_parse(body.s ? body.s : "", body.len, NULL);
+	list = js_get(j, "tags");
+	if (!js_is_array(list) && !js_is_null(list))
+		return err_set(e, EPROTO, "%s: its answer is no list of tags", registry_host(g));
+	for (size_t i = 0; i < js_len(list); i++)
+		if (js_text(js_at(list, i)))
+			strv_add(tags, js_text(js_at(list, i)));
+	*next = resp.link ? search_next(resp.link) : NULL;
+	return 0;
+}
+
+int remote_tags(const char *name, struct strv *tags, struct err *e)
+{
+	const struct registry_options how = { 0 };
+	own_ref struct ref ref = REF_INIT;
+	own_registry struct registry *g = NULL;
+	char *next = xasprintf("?n=%d", SEARCH_CATALOGUE_N);
+	int r = ref_parse(name, &ref, e);
+
+	if (r == 0)
+		g = registry_open(&ref, &how, e);
+	if (r == 0 && g == NULL)
+		r = -EINVAL;
+	for (int i = 0; r == 0 && next; i++) {
+		own_free char *last = steal_ptr(&next);
+		own_free char *where = xasprintf("tags/list%s", last);
+
+		if (i == SEARCH_PAGES_MAX)
+			r = err_set(e, ELOOP, "%s: its list of tags has more than %d pages",
+				    registry_host(g), i);
+		else
+			r = tags_page(g, where, tags, &next, e);
+		/* A page that names itself as the next one would never end. */
+		if (next && strcmp(next, last) == 0) {
+			free(next);
+			next = NULL;
+		}
+	}
+	free(next);
+	if (r == 0 && tags->n == 0)
+		return err_set(e, ENOENT, "%s has no tags", name);
 	return r;
 }

@@ -346,7 +346,7 @@ static int publish(struct store *s, struct store_image *i, const char *name, str
 	own_manifest struct manifest m = { 0 };
 	own_progress struct progress *p = progress_new(-1);
 	atomic_bool cancel = false;
-	const struct pull pull = { s, NULL, p, &m, &c, &cancel };
+	const struct pull pull = { s, NULL, p, &m, &c, &cancel, NULL };
 	struct platform host;
 	int rc;
 

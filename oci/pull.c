@@ -476,8 +476,11 @@ int pull_layers(const struct pull *pull, uint64_t *size, struct err *e)
 	plan(&crew);
 	r = workers_run(workers_for(&crew), crew.n, pull->cancel, layer_worker, &crew, e);
 	*size = 0;
-	for (size_t i = 0; i < crew.n; i++)
+	for (size_t i = 0; i < crew.n; i++) {
 		*size += crew.jobs[i].size;
+		if (pull->fetched && crew.jobs[i].fetched)
+			*pull->fetched = true;
+	}
 	free(crew.jobs);
 	return r;
 }

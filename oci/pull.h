@@ -3,6 +3,7 @@
 #define ZL_OCI_PULL_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "oci/manifest.h"
@@ -32,6 +33,7 @@ struct pull {
 	const struct manifest *m;
 	const struct image_config *c;
 	atomic_bool *cancel; /* the one g was opened with; set when a layer fails */
+	bool *fetched;	     /* set where a blob came from the registry; may be NULL */
 };
 
 /*

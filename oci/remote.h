@@ -55,6 +55,10 @@ struct js *remote_search(const char *term, unsigned limit, struct err *e);
 /* The query of the next page, from "?" on, of a Link header; owned; NULL: there is none. */
 char *search_next(const char *link);
 
+/* The tags a registry has of a repository, in its order, appended; at most SEARCH_PAGES_MAX pages.
+ */
+int remote_tags(const char *name, struct strv *tags, struct err *e);
+
 /* One manifest as a registry has it. */
 struct remote_manifest {
 	char *ref; /* "docker.io/library/busybox:1.36@sha256:..." */

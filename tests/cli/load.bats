@@ -128,6 +128,47 @@ layer_image() {
 		and (.RootFS.Layers | length) == 2 and .Size > 1000000' <<<"$output"
 	run -0 zl image inspect -f '{{.Config.User}} {{len .RootFS.Layers}}' entry
 	output_is "user 2"
+	run -0 zl image inspect -f '{{json .Descriptor}}' --platform linux/amd64 entry
+	blob=$ZL_ROOT/blobs/sha256/$(jq -r '.digest[7:]' <<<"$output")
+	[ "$(jq -c '[.mediaType, .size]' <<<"$output")" = "$(jq -c "[.mediaType, $(stat -c %s "$blob")]" "$blob")" ]
+	for command in "image inspect" history rmi; do
+		# shellcheck disable=SC2086 # words
+		run --separate-stderr zl $command --platform linux/arm64 entry
+		status_is 1
+		stderr_has "image with reference entry was found but does not provide the specified platform (linux/arm64)"
+	done
+	run -0 zl rmi --platform linux/amd64 entry
+}
+
+@test "image inspect has docker's fields, and what the image's makers said of it" {
+	mkdir -p oci/blobs/sha256
+	blob() { # FILE: into the layout; its descriptor's digest and size
+		local hex
+		hex=$(sha256sum <"$1" | cut -d' ' -f1)
+		cp "$1" "oci/blobs/sha256/$hex"
+		printf '"digest":"sha256:%s","size":%s' "$hex" "$(stat -c %s "$1")"
+	}
+	echo "file a 0644 0 0 x" | python3 "$lib/mktar.py" >layer
+	printf '{"created":"2024-01-02T03:04:05.123456789Z","architecture":"arm","variant":"v7","os":"linux",
+		"os.version":"12","author":"A. Author","docker_version":"20.10.1","config":{"Cmd":["x"]},
+		"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},
+		"history":[{"created_by":"a"},{"created_by":"b","comment":"by a builder","empty_layer":true}]}' \
+		"$(sha256sum <layer | cut -d' ' -f1)" >config
+	type=application/vnd.oci.image
+	printf '{"schemaVersion":2,"mediaType":"%s.manifest.v1+json","config":{"mediaType":"%s.config.v1+json",%s},
+		"layers":[{"mediaType":"%s.layer.v1.tar",%s}]}' $type $type "$(blob config)" $type "$(blob layer)" >manifest
+	printf '{"schemaVersion":2,"manifests":[{"mediaType":"%s.manifest.v1+json",%s,
+		"annotations":{"io.containerd.image.name":"docker.io/library/x:1"}}]}' $type "$(blob manifest)" >oci/index.json
+	echo '{"imageLayoutVersion":"1.0.0"}' >oci/oci-layout
+	tar -C oci -c . | zl load -q
+	run -0 zl image inspect x:1
+	jq -e '.[0] | keys_unsorted == ["Id", "RepoTags", "RepoDigests", "Parent", "Comment", "Created", "DockerVersion",
+		"Author", "Config", "Architecture", "Variant", "Os", "OsVersion", "Size", "VirtualSize", "GraphDriver",
+		"RootFS", "Descriptor"]' <<<"$output"
+	jq -e '.[0] | .Comment == "by a builder" and .DockerVersion == "20.10.1" and .Author == "A. Author"
+		and .Created == "2024-01-02T03:04:05.123456789Z" and .Variant == "v7" and .OsVersion == "12"
+		and .Size == 1 and .RootFS.Type == "layers" and .RepoTags == ["x:1"]
+		and .Config.Cmd == ["x"] and .Config.Entrypoint == null and .Config.Labels == null' <<<"$output"
 }
 
 @test "loading an image again changes nothing" {

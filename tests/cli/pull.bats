@@ -50,9 +50,14 @@ no_image() {
 	local blob
 	zl pull -q "$REGISTRY/busybox"
 	blob=$(find "$ZL_ROOT/blobs/sha256" -type f -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)
-	rm "$blob"
-	zl pull -q "$REGISTRY/busybox"
-	[ "$(sha256sum <"$blob" | cut -d' ' -f1)" = "${blob##*/}" ]
+	for name in "$REGISTRY/busybox" "$REGISTRY/busybox@$(jq -r '.manifests[0].digest' "$IMAGES/busybox/index.json")"; do
+		rm "$blob"
+		run -0 --separate-stderr zl pull "$name"
+		output_has "Status: Downloaded newer image for"
+		[ "$(sha256sum <"$blob" | cut -d' ' -f1)" = "${blob##*/}" ]
+		run -0 --separate-stderr zl pull "$name"
+		output_has "Status: Image is up to date for"
+	done
 }
 
 @test "pull by tag, by digest, quietly" {

@@ -66,7 +66,16 @@ big_image() {
 	[ "$(grep -c ': digest: sha256:' <<<"$output")" = 2 ]
 	run -0 --separate-stderr zl push -q "$REGISTRY/two/app"
 	output_is "$REGISTRY/two/app:latest"
-	ZL_ROOT=$PWD/fresh run -0 zl pull -q "$REGISTRY/two/app:more"
+	export ZL_ROOT=$PWD/fresh
+	run -0 --separate-stderr zl pull -a "$REGISTRY/two/app"
+	[ "${lines[-1]}" = "$REGISTRY/two/app" ]
+	[ "$(zl images --format '{{.Tag}}' | sort | tr '\n' ' ')" = "latest more " ]
+	run --separate-stderr zl pull -a "$REGISTRY/two/app:more"
+	one_line_error
+	stderr_has "tag can't be used with --all-tags/-a"
+	run --separate-stderr zl pull -a "$REGISTRY/two/nosuch"
+	one_line_error
+	stderr_has "$REGISTRY/two/nosuch"
 }
 
 @test "push what was pulled: the same bytes under another name, mounted" {
