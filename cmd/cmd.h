@@ -104,6 +104,14 @@ struct image *zl_pull(struct zl *z, const char *name, const struct pull_options 
 struct push_options;
 int zl_push(struct zl *z, const char *name, const struct push_options *o, struct err *e);
 
+/*
+ * tell.c: events of images, as docker names them: of one in the store, by name or id (`as`: the
+ * name the event is about, NULL: the id); of a reference in a registry; of what a removal reports.
+ */
+void tell_image(struct zl *z, const char *action, const char *name, const char *as);
+void tell_remote(struct zl *z, const char *action, const char *name, const struct image *i);
+void tell_removed(struct zl *z, const char *id, const struct strv *report);
+
 /* each.c: "zl: <sentence>" on stderr. */
 void complain(const struct err *e);
 
@@ -122,6 +130,7 @@ extern const struct command cmd_complete;
 extern const struct command cmd_container_inspect;
 extern const struct command cmd_container_prune;
 extern const struct command cmd_create;
+extern const struct command cmd_events;
 extern const struct command cmd_exec;
 extern const struct command cmd_export;
 extern const struct command cmd_help;

@@ -7,6 +7,7 @@
 #include "cmd/container.h"
 #include "cmd/inspect.h"
 #include "runtime/base/own.h"
+#include "runtime/box/events.h"
 
 struct commit_flags {
 	const char *author, *message;
@@ -111,9 +112,14 @@ static int run_commit(struct zl *z, void *flags, const struct operands *ops, str
 				.created_by = by.s,
 				.name = name };
 	rc = commit(z, b, f, &n, id, e);
-	if (rc == 0)
-		puts(id);
-	return rc;
+	if (rc < 0)
+		return rc;
+	events_say_box(&z->dirs, &b->spec, "commit", "comment", f->message ? f->message : "",
+		       "imageID", id, "imageRef", name ? name : "", NULL);
+	if (name)
+		tell_image(z, "tag", id, name);
+	puts(id);
+	return 0;
 }
 
 const struct command cmd_commit = {

@@ -14,6 +14,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
+#include "runtime/box/events.h"
 #include "runtime/machine.h"
 
 /* How often a made-up name may turn out to be taken. */
@@ -285,6 +286,7 @@ int container_follow(struct zl *z, const struct box *b, struct follow *f, struct
 
 	follow_close(f);
 	if (code == FOLLOW_DETACHED) {
+		events_say_box(&z->dirs, &b->spec, "detach", NULL);
 		fputs("read escape sequence\n", stderr);
 		return 0;
 	}

@@ -6,6 +6,7 @@
 #include "cmd/outfile.h"
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
+#include "runtime/box/events.h"
 
 struct export_flags {
 	const char *output;
@@ -64,6 +65,8 @@ static int run_export(struct zl *z, void *flags, const struct operands *ops, str
 		tar = image_tar_new(out.fd);
 		rc = box_tree(b, false, image_tar_add, tar, e);
 		rc = image_tar_end(tar, rc, e);
+		if (rc == 0)
+			events_say_box(&z->dirs, &b->spec, "export", NULL);
 	}
 	return outfile_close(&out, rc, e);
 }

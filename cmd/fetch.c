@@ -88,18 +88,23 @@ static void end_as_told(struct zl *z)
 struct image *zl_pull(struct zl *z, const char *name, const struct pull_options *o, struct err *e)
 {
 	struct sigaction old[NENDING];
+	struct pull_options mine = *o;
 	struct image *i = NULL;
+	bool asked = false;
 
 	if (zl_store(z, e) < 0)
 		return NULL;
+	mine.asked = &asked;
 	signals_catch(old);
-	i = image_pull(z->store, name, o, e);
+	i = image_pull(z->store, name, &mine, e);
 	signals_restore(old);
 	if (caught) {
 		image_free(i);
 		i = NULL;
 	}
 	end_as_told(z);
+	if (i && asked)
+		tell_remote(z, "pull", name, i);
 	return i;
 }
 
@@ -114,5 +119,7 @@ int zl_push(struct zl *z, const char *name, const struct push_options *o, struct
 	r = image_push(z->store, name, o, e);
 	signals_restore(old);
 	end_as_told(z);
+	if (r == 0)
+		tell_remote(z, "push", name, NULL);
 	return r;
 }

@@ -30,6 +30,13 @@ void format_free_(struct format **f);
 int format_run(const struct format *f, const struct js *data, bool header, struct str *out,
 	       struct err *e);
 
+/*
+ * The same; `more` (an object, or NULL) has further fields of data, which `{{json .}}` does not
+ * show: what are methods of docker's values, and where Go's name of a field is not that in JSON.
+ */
+int format_run_more(const struct format *f, const struct js *data, const struct js *more,
+		    struct str *out, struct err *e);
+
 /* docker's lists take \t and \n in a format for tab and newline; owned by the caller. */
 char *format_unescape(const char *text);
 

@@ -56,7 +56,7 @@ void node_free(struct node *n);
 
 /* What a call works with. */
 struct eval {
-	const struct js *root;
+	const struct js *root, *more; /* more: see format_run_more */
 	bool header;
 	struct err *e;
 	struct str *out;

@@ -37,17 +37,47 @@ static const struct js *label_title(struct eval *ev, const struct js *arg)
 	return eval_keep(ev, js_of_text(title));
 }
 
+/*
+ * What Go's types say and JSON does not: these fields are maps, in which a key that is missing is
+ * no mistake.
+ */
+static bool is_map(const char *field)
+{
+	static const char *const maps[] = { "Annotations", "Attributes",   "Data",
+					    "DriverOpts",  "ExposedPorts", "Labels",
+					    "Networks",	   "Options",	   "PortBindings",
+					    "Ports",	   "StorageOpt",   "Sysctls",
+					    "Tmpfs",	   "Volumes",	   "Details" };
+
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
+		if (strcmp(maps[i], field) == 0)
+			return true;
+	return false;
+}
+
 static int eval_fields(struct eval *ev, const struct strv *fields, const struct js *from,
 		       const struct js **out)
 {
 	for (size_t i = 0; i < fields->n; i++) {
 		const struct js *v = js_get(from, fields->v[i]);
 
+		if (v == NULL && from == ev->root)
+			v = js_get(ev->more, fields->v[i]);
 		if (from == NULL || js_is_null(from))
 			return err_set(ev->e, EINVAL,
 				       "template: executing <.%s>: nil data; no entry for key "
 				       "\"%s\"",
 				       fields->v[i], fields->v[i]);
+		if (v == NULL && !ev->header && i > 0 && is_map(fields->v[i - 1]) &&
+		    js_is_object(from)) {
+			*out = NULL;
+			return i + 1 == fields->n
+				       ? 0
+				       : err_set(ev->e, EINVAL,
+						 "template: executing <.%s>: nil pointer "
+						 "evaluating .%s",
+						 fields->v[i], fields->v[i + 1]);
+		}
 		if (v == NULL && ev->header)
 			v = eval_keep(ev, js_of_text("<no value>"));
 		if (v == NULL && js_is_object(from))
@@ -245,11 +275,6 @@ static int eval_turn(struct eval *ev, const struct node *n, const struct js *key
 	return rc;
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static int range_map(struct eval *ev, const struct node *n, const struct js *map)
 {
 	own_strv struct strv keys = STRV_INIT;
@@ -260,8 +285,7 @@ static int range_map(struct eval *ev, const struct node *n, const struct js *map
 
 	while (js_each(map, &it, &key, &value))
 		strv_add(&keys, key);
-	if (keys.n)
-		qsort(keys.v, keys.n, sizeof(char *), by_text);
+	strv_sort(&keys);
 	for (size_t i = 0; i < keys.n && rc == 0 && ev->flow != FLOW_BREAK; i++)
 		rc = eval_turn(ev, n, eval_keep(ev, js_of_text(keys.v[i])), js_get(map, keys.v[i]));
 	return rc;
@@ -335,14 +359,28 @@ static int eval_list(struct eval *ev, const struct node *n, const struct js *dot
 	return rc;
 }
 
+static int run(const struct format *f, struct eval *ev)
+{
+	int rc = eval_list(ev, f->list, ev->root);
+
+	for (size_t i = 0; i < ev->nmade; i++)
+		js_free(ev->made[i]);
+	free(ev->made);
+	return rc;
+}
+
 int format_run(const struct format *f, const struct js *data, bool header, struct str *out,
 	       struct err *e)
 {
 	struct eval ev = { .root = data, .header = header, .e = e, .out = out };
-	int rc = eval_list(&ev, f->list, data);
 
-	for (size_t i = 0; i < ev.nmade; i++)
-		js_free(ev.made[i]);
-	free(ev.made);
-	return rc;
+	return run(f, &ev);
+}
+
+int format_run_more(const struct format *f, const struct js *data, const struct js *more,
+		    struct str *out, struct err *e)
+{
+	struct eval ev = { .root = data, .more = more, .e = e, .out = out };
+
+	return run(f, &ev);
 }

@@ -38,11 +38,6 @@ static void print_real(double r, struct str *out)
 	str_add(out, buf);
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static void print_map(const struct js *v, struct str *out)
 {
 	own_strv struct strv keys = STRV_INIT;
@@ -52,8 +47,7 @@ static void print_map(const struct js *v, struct str *out)
 
 	while (js_each(v, &it, &key, &value))
 		strv_add(&keys, key);
-	if (keys.n)
-		qsort(keys.v, keys.n, sizeof(char *), by_text);
+	strv_sort(&keys);
 	str_add(out, "map[");
 	for (size_t i = 0; i < keys.n; i++) {
 		str_addf(out, "%s%s:", i ? " " : "", keys.v[i]);

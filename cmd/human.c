@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -84,6 +85,26 @@ void rfc3339(int64_t ns, char *buf, size_t size)
 		snprintf(buf, size, "0001-01-01T00:00:00Z");
 	else
 		snprintf(buf, size, "%s.%09lldZ", date, (long long)(ns % NS_PER_S));
+}
+
+void rfc3339_local(int64_t ns, char *buf, size_t size)
+{
+	time_t t = (time_t)(ns / NS_PER_S);
+	struct tm tm;
+	char date[40];
+	long off;
+
+	if (localtime_r(&t, &tm) == NULL ||
+	    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
+		snprintf(buf, size, "?");
+		return;
+	}
+	off = labs(tm.tm_gmtoff) / 60;
+	if (off == 0)
+		snprintf(buf, size, "%s.%09lldZ", date, (long long)(ns % NS_PER_S));
+	else
+		snprintf(buf, size, "%s.%09lld%c%02ld:%02ld", date, (long long)(ns % NS_PER_S),
+			 tm.tm_gmtoff < 0 ? '-' : '+', off / 60, off % 60);
 }
 
 int64_t now_ns(void)

@@ -18,6 +18,8 @@ void human_size_binary(uint64_t bytes, char *buf, size_t size);
 void human_time(int64_t seconds, char *buf, size_t size);
 /* RFC 3339 with nanoseconds, UTC; 0 is docker's "0001-01-01T00:00:00Z". */
 void rfc3339(int64_t ns, char *buf, size_t size);
+/* The same in local time, always with all digits: "2026-11-21T22:57:00.000000000+01:00". */
+void rfc3339_local(int64_t ns, char *buf, size_t size);
 int64_t now_ns(void);
 /*
  * --since and --until: RFC 3339, a date (local), seconds since 1970 with a

@@ -84,6 +84,7 @@ static int run_import(struct zl *z, void *flags, const struct operands *ops, str
 	image_layer_free(l);
 	if (rc < 0)
 		return err_wrap(e, "import %s", source);
+	tell_image(z, "import", id, NULL);
 	puts(id);
 	return 0;
 }

@@ -49,6 +49,7 @@ static int run_load(struct zl *z, void *flags, const struct operands *ops, struc
 		own_free char *familiar = NULL;
 		const char *one = loaded.v[i];
 
+		tell_image(z, "load", one, NULL);
 		if (!str_starts(one, "sha256:"))
 			familiar = image_name_familiar(one);
 		printf("Loaded image%s: %s\n", str_starts(one, "sha256:") ? " ID" : "",

@@ -11,7 +11,10 @@
 static int run_tag(struct zl *z, void *flags, const struct operands *ops, struct err *e)
 {
 	(void)flags;
-	return zl_store(z, e) < 0 ? -1 : image_tag(z->store, ops->v[0], ops->v[1], e);
+	if (zl_store(z, e) < 0 || image_tag(z->store, ops->v[0], ops->v[1], e) < 0)
+		return -1;
+	tell_image(z, "tag", ops->v[1], ops->v[1]);
+	return 0;
 }
 
 const struct command cmd_tag = {
@@ -72,6 +75,7 @@ static int check_running(struct zl *z, const struct box_list *boxes, const char 
 static int rmi_one(struct zl *z, void *flags, const char *name, struct err *e)
 {
 	const struct rmi_flags *f = flags;
+	own_image struct image *image = image_find(z->store, name, NULL);
 	own_strv struct strv report = STRV_INIT;
 	struct image_users u;
 	int rc = box_list(&z->dirs, &u.boxes, e);
@@ -85,6 +89,8 @@ static int rmi_one(struct zl *z, void *flags, const char *name, struct err *e)
 		rc = image_remove(z->store, name, f->force, image_used, &u, &report, e);
 	for (size_t i = 0; i < report.n; i++)
 		puts(report.v[i]);
+	if (image)
+		tell_removed(z, image->id, &report);
 	box_list_free(&u.boxes);
 	return rc;
 }

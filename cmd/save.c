@@ -34,6 +34,8 @@ static int run_save(struct zl *z, void *flags, const struct operands *ops, struc
 		rc = zl_store(z, e);
 	if (rc == 0)
 		rc = image_save(z->store, &names, f->platform, out.fd, e);
+	for (int i = 0; i < ops->n && rc == 0; i++)
+		tell_image(z, "save", ops->v[i], NULL);
 	return outfile_close(&out, rc, e);
 }
 

@@ -7,6 +7,7 @@
 #include "cmd/container.h"
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
+#include "runtime/box/events.h"
 
 /* The main process of a container (vsock/wire.h has the same). */
 #define TASK_MAIN 1
@@ -60,6 +61,8 @@ static int stop_box(struct zl *z, const struct stop_flags *f, struct box *b, str
 		return gone.code == ESRCH ? 0 : err_set(e, gone.code, "%s", gone.msg);
 	rc = box_client_stop(c, sig, timeout, e);
 	box_client_free(c);
+	if (rc == 0)
+		events_say_box(&z->dirs, &b->spec, "stop", NULL);
 	return rc;
 }
 
@@ -102,6 +105,7 @@ static int restart_one(struct zl *z, void *flags, const char *who, struct err *e
 	again = box_find(&z->dirs, id, e);
 	if (again == NULL || container_start_detached(z, again, false, e) != 0)
 		return -1;
+	events_say_box(&z->dirs, &again->spec, "restart", NULL);
 	puts(who);
 	return 0;
 }

@@ -21,6 +21,7 @@ const struct command *const commands[] = {
 	&cmd_attach,
 	&cmd_commit,
 	&cmd_create,
+	&cmd_events,
 	&cmd_export,
 	&cmd_help,
 	&cmd_history,

@@ -461,6 +461,8 @@ static struct image *resolve(struct errand *x, struct err *e)
 		return NULL;
 	if (policy == PULL_MISSING && here == NULL)
 		progress_say(x->p, "Unable to find image '%s' locally", x->shown);
+	if (x->o->asked)
+		*x->o->asked = true;
 	return from_registry(x, policy == PULL_MISSING ? NULL : here, e);
 }
 

@@ -73,6 +73,7 @@ struct pull_options {
 	const char *platform; /* "linux/arm64", NULL: the host's */
 	bool quiet;	      /* no progress */
 	int progress_fd;      /* where progress goes; 0: stderr */
+	bool *asked;	      /* set when a registry was asked; may be NULL */
 };
 
 /*

@@ -50,6 +50,7 @@ void strv_take(struct strv *v, char *s);      /* takes ownership */
 void strv_addf(struct strv *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void strv_add_all(struct strv *v, const struct strv *from);
 void strv_remove(struct strv *v, size_t i);
+void strv_sort(struct strv *v); /* by bytes */
 bool strv_has(const struct strv *v, const char *s);
 /* "KEY=value" vectors: the value, or NULL. */
 const char *strv_env_get(const struct strv *v, const char *key);

@@ -184,6 +184,7 @@ void holder_started(struct holder *h)
 	h->state.status = BOX_RUNNING;
 	h->state.started_ns = state_now();
 	state_write(h->dirfd, &h->state, NULL);
+	events_box(&h->events, h->spec, "start", NULL);
 	task_say(h->main, machine_note(h->vm.machine));
 	for (struct ctl_peer *p = ctl_next(h->ctl, NULL); p; p = ctl_next(h->ctl, p))
 		task_event(h->main, p);
@@ -227,6 +228,18 @@ static void write_end(struct holder *h)
 	state_write(h->dirfd, &h->state, NULL);
 }
 
+static void add_died(struct holder *h)
+{
+	char code[16], seconds[32];
+
+	snprintf(code, sizeof(code), "%d", h->main->code);
+	snprintf(seconds, sizeof(seconds), "%lld",
+		 (long long)(state_now() - h->state.started_ns) / 1000000000);
+	if (h->state.oom_killed)
+		events_box(&h->events, h->spec, "oom", NULL);
+	events_box(&h->events, h->spec, "die", "execDuration", seconds, "exitCode", code, NULL);
+}
+
 /* Tells the clients that have got all their output, and lets them go. */
 static void tell(struct holder *h)
 {
@@ -262,8 +275,12 @@ static void finish(struct holder *h)
 	}
 	if (h->spec->auto_remove)
 		guard = box_guard(h->dirs, LOCK_SH, NULL);
+	if (h->main->started)
+		add_died(h);
 	if (guard < 0 || box_vanish(h->dirs, h->spec->id, NULL) < 0)
 		write_end(h);
+	else
+		events_box(&h->events, h->spec, "destroy", NULL);
 	ctl_close(h->ctl);
 	unlink(h->socket);
 	tell(h);
@@ -346,6 +363,7 @@ static int make_main(struct holder *h, struct holder_start *s, struct err *e)
 		h->cols = s->io.cols;
 		if (spec->auto_remove && s->io.out >= 0 && (spec->tty || s->io.err >= 0))
 			logfile_limit(h->log, LOG_FOREGROUND_MAX);
+		events_box(&h->events, spec, "attach", NULL);
 		task_attach(h->main, &s->io, h->starter);
 	}
 	return 0;
@@ -370,6 +388,7 @@ static int start(struct holder *h, struct holder_start *s, int said, struct err 
 	if (h->dirfd < 0)
 		return err_set(e, -h->dirfd, "open container %s", h->spec->id);
 	open_log(h, said);
+	events_open(&h->events, h->dirs);
 	rc = watch_signals(h, e);
 	if (rc == 0)
 		rc = make_main(h, s, e);
@@ -405,6 +424,7 @@ static void release(struct holder *h)
 	request_free(h);
 	agent_free(h->agent);
 	loop_del(h->signals);
+	events_close(&h->events);
 	state_free(&h->state);
 	free(h->socket);
 	loop_free(h->loop);
@@ -424,6 +444,7 @@ void holder_run(struct holder_start *s)
 		.dirfd = -1,
 		.signal_fd = -1,
 		.log_fd = -1,
+		.events = EVENTS_NOWHERE,
 	};
 
 	s->box->state.error = s->box->state.socket = NULL;

@@ -8,6 +8,7 @@
 #include "runtime/box/box.h"
 #include "runtime/box/bundle.h"
 #include "runtime/box/ctl.h"
+#include "runtime/box/events.h"
 #include "runtime/box/logfile.h"
 #include "runtime/box/stdio.h"
 #include "runtime/machine.h"
@@ -65,7 +66,8 @@ struct task {
 	struct task *next;
 	struct holder *holder;
 	uint32_t id;
-	struct ctl_peer *owner; /* an exec's client, as long as it is there */
+	struct ctl_peer *owner;	      /* an exec's client, as long as it is there */
+	char exec_id[BOX_ID_LEN + 1]; /* docker's number of it; "" of task 1 */
 	bool tty, started, over;
 	bool settled; /* over, and no stream will bring more */
 	int code;
@@ -96,6 +98,7 @@ struct holder {
 	struct ctl *ctl;
 	struct ctl_peer *starter; /* the client that is the foreground; NULL once gone */
 	struct logfile *log;
+	struct events events;
 	struct agent *agent;
 	struct vm vm;
 	struct {

@@ -15,6 +15,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/layer.h"
 #include "runtime/base/own.h"
+#include "runtime/box/events.h"
 #include "runtime/box/state.h"
 
 void box_free(struct box *b)
@@ -117,7 +118,15 @@ struct box *box_create(const struct box_dirs *d, const struct box_spec *spec, st
 		dir_remove_all(AT_FDCWD, making, NULL);
 		return NULL;
 	}
+	events_say_box(d, &b->spec, "create", NULL);
 	return steal_ptr(&b);
+}
+
+/* Its holder was killed: what that would have told, whoever finds it tells. */
+static void tell_died(const struct box_dirs *d, const struct box *b)
+{
+	if (b->state.status != BOX_CREATED)
+		events_say_box(d, &b->spec, "die", "exitCode", "137", NULL);
 }
 
 /*
@@ -134,11 +143,14 @@ static int reconcile(const struct box_dirs *d, struct box *b, int dirfd)
 	/* it may have ended in order between our reading and the lock */
 	if (state_read(dirfd, &b->state, NULL) < 0 || !state_claims_holder(&b->state))
 		return 0;
+	tell_died(d, b);
 	if (b->spec.auto_remove) {
 		unlink(b->state.socket);
 		guard = box_guard(d, LOCK_SH, NULL);
-		if (guard >= 0 && box_vanish(d, b->spec.id, NULL) == 0)
+		if (guard >= 0 && box_vanish(d, b->spec.id, NULL) == 0) {
+			events_say_box(d, &b->spec, "destroy", NULL);
 			box_erase(d, b->spec.id, NULL);
+		}
 		return -ENOENT;
 	}
 	unlink(b->state.socket);
@@ -365,7 +377,10 @@ int box_remove(const struct box_dirs *d, struct box *b, bool force, struct err *
 	if (guard < 0)
 		return guard;
 	rc = box_vanish(d, id, e);
-	return rc < 0 ? rc : box_erase(d, id, e);
+	if (rc < 0)
+		return rc;
+	events_say_box(d, &b->spec, "destroy", NULL);
+	return box_erase(d, id, e);
 }
 
 /* Follows it to its end. 0: *exit_code is set; -EAGAIN: look at its state again. */

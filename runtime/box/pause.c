@@ -29,6 +29,7 @@ int pause_begin(struct holder *h, struct err *e)
 		pause_end(h, NULL);
 		return rc;
 	}
+	events_box(&h->events, h->spec, "pause", NULL);
 	log_step("paused");
 	return 0;
 }
@@ -46,6 +47,7 @@ int pause_end(struct holder *h, struct err *e)
 		return err_wrap(e, "cannot unpause container %s", h->spec->id);
 	h->state.status = BOX_RUNNING;
 	state_write(h->dirfd, &h->state, NULL);
+	events_box(&h->events, h->spec, "unpause", NULL);
 	log_step("unpaused");
 	return 0;
 }

@@ -61,6 +61,8 @@ void request_ending(struct holder *h)
 
 void request_signal(struct holder *h, int sig)
 {
+	char number[16];
+
 	if (h->phase == HOLDER_BOOTING) {
 		if (sig == SIGKILL)
 			holder_end(h, TASK_FAILED, BOX_CODE_KILLED,
@@ -71,6 +73,8 @@ void request_signal(struct holder *h, int sig)
 	}
 	if (h->phase != HOLDER_RUNNING)
 		return;
+	snprintf(number, sizeof(number), "%d", sig);
+	events_box(&h->events, h->spec, "kill", "signal", number, NULL);
 	if (sig == SIGKILL)
 		kill_now(h);
 	send_signal(h, WIRE_TASK_MAIN, sig);
@@ -131,6 +135,7 @@ static void attach(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m
 		ctl_reply(p, -EPROTO, 0, "malformed request");
 		return;
 	}
+	events_box(&h->events, h->spec, "attach", NULL);
 	task_attach(h->main, &io, p);
 	ctl_reply(p, 0, WIRE_TASK_MAIN, NULL);
 }
@@ -165,8 +170,13 @@ static void resize(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m
 		return;
 	}
 	if (t == h->main) {
+		char height[8], width[8];
+
 		h->rows = m->rows;
 		h->cols = m->cols;
+		snprintf(height, sizeof(height), "%u", (unsigned)m->rows);
+		snprintf(width, sizeof(width), "%u", (unsigned)m->cols);
+		events_box(&h->events, h->spec, "resize", "height", height, "width", width, NULL);
 	}
 	wire_put_resize(&frame, &r);
 	agent_send(h->agent, &frame); /* before BOOT: it will bring the size */
@@ -269,6 +279,24 @@ static void send_exec(struct holder *h, const struct task *t, const struct box_e
 	wire_task_free(&w);
 }
 
+/* docker's actions of an exec have the command in them: "exec_start: ls -l". */
+static void add_exec(struct holder *h, struct task *t, const struct box_exec *x)
+{
+	static const char *const names[] = { "exec_create", "exec_start" };
+	unsigned char id[BOX_ID_LEN / 2];
+
+	random_bytes(id, sizeof(id));
+	hex_encode(t->exec_id, id, sizeof(id));
+	for (int i = 0; i < 2; i++) {
+		own_str struct str action = STR_INIT;
+
+		str_addf(&action, "%s: %s ", names[i], x->argv.n ? x->argv.v[0] : "");
+		for (size_t k = 1; k < x->argv.n; k++)
+			str_addf(&action, "%s%s", k > 1 ? " " : "", x->argv.v[k]);
+		events_box(&h->events, h->spec, action.s, "execID", t->exec_id, NULL);
+	}
+}
+
 static int may_exec(const struct holder *h, struct err *e)
 {
 	if (h->phase != HOLDER_RUNNING)
@@ -309,6 +337,7 @@ static void exec(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m, 
 	task_attach(t, &io, p);
 	if (t->stream[WIRE_STDIN])
 		io_stream_end_with_sources(t->stream[WIRE_STDIN], true);
+	add_exec(h, t, &x);
 	send_exec(h, t, &x, &io);
 	ctl_exec_free(&x);
 	ctl_reply(p, 0, t->id, NULL);

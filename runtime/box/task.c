@@ -247,6 +247,11 @@ static void on_exited(void *arg, const struct wire_exited *m)
 	if (t == NULL || t->over)
 		return;
 	if (t != h->main) {
+		char code[16];
+
+		snprintf(code, sizeof(code), "%d", m->code);
+		events_box(&h->events, h->spec, "exec_die", "execID", t->exec_id, "exitCode", code,
+			   NULL);
 		task_over(t, TASK_EXITED, m->code, "");
 		return;
 	}
