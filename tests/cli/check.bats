@@ -161,6 +161,57 @@ found() {
 	output_has "1 images, 4 blobs, 2 layers: 0 faults"
 }
 
+# over_quota CALL WHEN PATH COMMAND...: as WHEN says ("1", "1+": from the first on), the call on
+# that path is refused as by a quota. (File systems with quotas are not to be had everywhere.)
+over_quota() {
+	local at=()
+	[ -z "$3" ] || at=(-P "$3")
+	run --separate-stderr strace -f -q -o calls "${at[@]}" -e trace="$1" -e "inject=$1:error=EDQUOT:when=$2" "${@:4}"
+	grep -q INJECTED calls || fail "no $1 of $3: $(cat calls)"
+}
+
+@test "a quota that is used up: one line, nothing half-done; removing goes on" {
+	command -v strace >/dev/null || skip "no strace"
+	strace -f -o /dev/null true 2>/dev/null || skip "cannot trace here"
+	export ZL_ROOT=$PWD/quota
+	echo "file small 0644 0 0 x" | python3 "$lib/mktar.py" | zl import - small >/dev/null
+	faulty_start none
+	blob=$(cd "$IMAGES/busybox/blobs/sha256" && find . -size +100k -printf '%f\n')
+	zl create --name box small true >/dev/null
+	tried=0
+	for command in "load -q -i $IMAGES/busybox.tar" "pull -q $FAULTY/busybox" "import $IMAGES/busybox.tar x" "commit box y"; do
+		for where in "write $ZL_ROOT/tmp/blob-$blob" "write $ZL_ROOT/tmp/index.json" pwrite64 mkdirat symlinkat fsetxattr; do
+			read -r call path <<<"$where"
+			# What the command does not do cannot fail. (The reserve is made only if there is room.)
+			rm -rf dry && cp -a "$ZL_ROOT" dry
+			# shellcheck disable=SC2086 # words
+			ZL_ROOT=$PWD/dry strace -f -y -q -o calls ${path:+-P "${path/quota/dry}"} -e trace="$call" zl $command >/dev/null
+			grep -qE "$call\(.*/dry/tmp[/>]" calls || continue
+			tried=$((tried + 1))
+			# shellcheck disable=SC2086 # words
+			over_quota "$call" 1+ "$path" zl $command
+			[ "$status" = 1 ] || fail "$where, $command: status $status"
+			[ "$(grep -c . <<<"$stderr")" = 1 ] || fail "$where, $command: $stderr"
+			stderr_has "Disk quota exceeded"
+			[ "$(zl images -q | wc -l)" = 1 ]
+			store_is_clean || fail "$where, $command"
+		done
+	done
+	[ $tried -ge 12 ] || fail "only $tried"
+	clean
+	zl rm box
+	for where in "write $ZL_ROOT/tmp/index.json" mkdirat; do
+		zl load -q -i "$IMAGES/busybox.tar"
+		read -r call path <<<"$where"
+		over_quota "$call" 1 "$path" zl rmi busybox
+		[ "$status" = 0 ] || fail "$where: $stderr"
+		[ "$(zl images -q | wc -l)" = 1 ]
+	done
+	clean
+	store_is_clean
+	faulty_stop
+}
+
 @test "a read-only store can be read, and says what it cannot do" {
 	can_mount || skip "cannot mount here"
 	# shellcheck disable=SC2016

@@ -18,6 +18,8 @@ setup_file() {
     rootcertbundle: $CERTS/token.crt}"
 	export TOKENS=$SECURE
 	load_images busybox entry
+	http2_front
+	export FRONT
 }
 
 teardown_file() {
@@ -279,6 +281,105 @@ $FAULTY/other/App1x 0"
 	one_line_error
 	stderr_has "$FAULTY: it cannot be searched"
 	faulty_stop
+}
+
+@test "search the Hub: order, columns, limit, filters, what it says when it cannot" {
+	FAULTY_TLS="$CERTS/good.crt $CERTS/good.key" faulty_start hub
+	server_start proxy python3 "$lib/proxy.py" "${FAULTY#*:}"
+	export HTTPS_PROXY=http://127.0.0.1:$SERVER_PORT
+	trust index.docker.io
+	run -0 --separate-stderr zl search redis
+	output_is "$(printf '%s\n' 'NAME          DESCRIPTION                                     STARS     OFFICIAL' \
+		'some/redis                                                    1000      ' \
+		"redis         the official one $(printf 'x%.0s' {1..27})…   900       [OK]" \
+		'other/redis   small                                           2         ')"
+	grep -q '^GET /v1/search?n=25&q=redis' "$FAULTY_DIR/log"
+	run -0 zl search --format '{{.Name}}|{{.IsOfficial}}|{{.IsAutomated}}' --filter is-official=true "docker.io/a b"
+	output_is "a b|[OK]|"
+	grep -qE 'q=a(%20|\+)b' "$FAULTY_DIR/log"
+	run -0 zl search --format json --filter stars=3 --no-trunc redis
+	[ "$(jq -sc '[.[] | [.Name, .StarCount, .IsOfficial]]' <<<"$output")" = \
+		'[["some/redis","1000","false"],["redis","900","true"]]' ]
+	run -0 zl search --limit 1 --format '{{.Name}}' redis
+	output_is redis
+	faulty_stop
+	declare -A words=([hubdown]="HTTP status 503" [hubhtml]="not valid JSON" [hubodd]="holds no results")
+	zl_config '{"max-download-attempts": 1}'
+	for fault in "${!words[@]}"; do
+		FAULTY_TLS="$CERTS/good.crt $CERTS/good.key" faulty_start "$fault"
+		server_start proxy python3 "$lib/proxy.py" "${FAULTY#*:}"
+		HTTPS_PROXY=http://127.0.0.1:$SERVER_PORT run --separate-stderr timeout 60 zl search redis
+		status_is 1
+		one_line_error
+		stderr_has "index.docker.io"
+		stderr_has "${words[$fault]}"
+		faulty_stop
+	done
+}
+
+@test "HTTP/2, and a host that wants to see our certificate" {
+	export ZL_ROOT=$PWD/fresh certs=$XDG_CONFIG_HOME/zl/certs.d/$FRONT
+	registry_push busybox front/busybox
+	trust "$FRONT"
+	run --separate-stderr zl pull "$FRONT/front/busybox"
+	status_is 1
+	stderr_has "$FRONT"
+	stderr_has "400"
+	cp "$CERTS/stranger.crt" "$certs/client.cert"
+	cp "$CERTS/stranger.key" "$certs/client.key"
+	run --separate-stderr zl pull -q "$FRONT/front/busybox"
+	status_is 1
+	one_line_error
+	cp "$CERTS/client.crt" "$certs/client.cert"
+	run --separate-stderr zl pull -q "$FRONT/front/busybox"
+	status_is 1
+	one_line_error
+	stderr_has "client.key"
+	cp "$CERTS/client.key" "$certs/client.key"
+	: >"$FRONT_LOG"
+	run -0 --separate-stderr zl pull "$FRONT/front/busybox"
+	output_has "Downloaded newer image"
+	run -0 --separate-stderr zl pull "$FRONT/front/busybox"
+	output_has "Image is up to date"
+	# shellcheck source=/dev/null
+	source "$lib/images.sh"
+	big_image "$FRONT/front/big:v1"
+	run -0 zl push "$FRONT/front/big:v1"
+	# It is what was pushed.
+	run -0 skopeo inspect --tls-verify=false --format '{{.Digest}}' "docker://$REGISTRY/front/big:v1"
+	[ "$output" = "$(zl image inspect -f '{{.Descriptor.digest}}' "$FRONT/front/big:v1")" ]
+	run -0 zl manifest inspect "$FRONT/front/big:v1"
+	for method in GET HEAD PATCH PUT POST; do
+		grep -q "^HTTP/2.0 SUCCESS $method 20" "$FRONT_LOG" || fail "no $method: $(cat "$FRONT_LOG")"
+	done
+	[ "$(grep -vc '^HTTP/2.0 SUCCESS' "$FRONT_LOG")" = 0 ] || fail "$(cat "$FRONT_LOG")"
+}
+
+@test "what import and commit make is what others pull" {
+	printf '%s\n' 'dir d 1777 5 6' 'file d/f 4755 1000 2000 content' 'symlink l 0777 0 0 d/f' 'hardlink h 4755 1000 2000 d/f' |
+		python3 "$lib/mktar.py" >tree.tar
+	zl import -c 'CMD ["x", "y"]' -c 'ENV A=b' tree.tar "$REGISTRY/made/import:1"
+	zl create --name box -e NEW=1 --label mine=2 entry other words
+	zl commit -a 'A. Author' box "$REGISTRY/made/commit:1"
+	zl rm box
+	for name in import commit; do
+		run -0 zl push "$REGISTRY/made/$name:1"
+		run -0 skopeo copy -q --src-tls-verify=false "docker://$REGISTRY/made/$name:1" "oci:back-$name:1"
+		umoci unpack --rootless --image "back-$name:1" "bundle-$name" 2>/dev/null
+		tar -C "back-$name" -c . | ZL_ROOT=$PWD/back zl load -q
+	done
+	[ "$(cat bundle-import/rootfs/d/f)" = content ]
+	[ "$(readlink bundle-import/rootfs/l)" = d/f ]
+	[ bundle-import/rootfs/h -ef bundle-import/rootfs/d/f ]
+	run -0 skopeo inspect --config --tls-verify=false "docker://$REGISTRY/made/import:1"
+	jq -e '.config.Cmd == ["x", "y"] and .config.Env == ["A=b"]
+		and .rootfs.diff_ids == ["sha256:'"$(sha256sum <tree.tar | cut -d' ' -f1)"'"]' <<<"$output"
+	run -0 skopeo inspect --config --tls-verify=false "docker://$REGISTRY/made/commit:1"
+	jq -e '.author == "A. Author" and (.config.Env | index("NEW=1")) and .config.Cmd == ["other", "words"]
+		and .config.Labels.mine == "2" and (.rootfs.diff_ids | length) == 3 and (.history | length) == 3' <<<"$output"
+	# The same images, by id.
+	[ "$(ZL_ROOT=$PWD/back zl images -q --no-trunc | sort)" = \
+		"$(zl images -q --no-trunc --filter 'reference=*/made/*' | sort)" ]
 }
 
 @test "manifest inspect: an image, an index, verbosely" {

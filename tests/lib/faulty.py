@@ -207,6 +207,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(401, b"{}", headers=[("WWW-Authenticate", realm)])
         return False
 
+    def hub(self):
+        """The Hub's search, or what the fault makes of it."""
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        if FAULT == "hubdown":
+            return self.answer(503, b"<html>down for a moment</html>", "text/html")
+        if FAULT == "hubhtml":
+            return self.answer(200, b"<html>Sign in</html>", "text/html")
+        if FAULT == "hubodd":
+            return self.answer(200, b'{"results": 3}')
+        word = query["q"][0]
+        rows = [
+            {"name": f"{word}", "description": "the\nofficial\tone " + "x" * 60, "star_count": 900,
+             "is_official": True, "is_automated": False},
+            {"name": f"some/{word}", "description": "", "star_count": 1000, "is_official": False,
+             "is_automated": True},
+            {"description": "no name"},
+            {"name": f"other/{word}", "description": "small", "star_count": 2},
+        ][: int(query["n"][0])]
+        return self.answer(200, json.dumps({"num_results": len(rows), "results": rows}).encode())
+
     def catalogue(self):
         """Names in pages of two, each page with the way to the next."""
         names = [f"team/app{i}" for i in range(7)] + ["other/App1x"]
@@ -301,6 +321,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.token()
         if FAULT.startswith("token") and not self.let_in():
             return None
+        if self.path.startswith("/v1/search?") and FAULT.startswith("hub"):
+            return self.hub()
         if self.path.startswith("/upload/"):
             return self.upload_state()
         if self.path.startswith("/v2/_catalog") and FAULT.startswith("catalogue"):

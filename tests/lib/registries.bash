@@ -75,6 +75,48 @@ secure_registry() {
 	wait_until 20 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
 }
 
+# http2_front: nginx before $REGISTRY, by HTTPS and HTTP/2, for who shows a certificate of the tests'
+# authority; sets FRONT to its HOST:PORT and FRONT_LOG to its log.
+http2_front() {
+	local dir=$BATS_FILE_TMPDIR/servers/front port
+	mkdir -p "$dir"
+	port=$(free_port)
+	cat >"$dir/nginx.conf" <<-END
+		daemon off;
+		master_process off;
+		pid $dir/nginx.pid;
+		events {}
+		http {
+			log_format brief '\$server_protocol \$ssl_client_verify \$request_method \$status \$uri';
+			access_log $dir/log brief;
+			client_body_temp_path $dir/body;
+			proxy_temp_path $dir/proxy;
+			fastcgi_temp_path $dir/fastcgi;
+			uwsgi_temp_path $dir/uwsgi;
+			scgi_temp_path $dir/scgi;
+			client_max_body_size 0;
+			server {
+				listen 127.0.0.1:$port ssl http2;
+				ssl_certificate $CERTS/good.crt;
+				ssl_certificate_key $CERTS/good.key;
+				ssl_client_certificate $CERTS/ca.crt;
+				ssl_verify_client on;
+				location / {
+					proxy_pass http://$REGISTRY;
+					proxy_set_header Host \$http_host;
+					proxy_set_header X-Forwarded-Proto https;
+				}
+			}
+		}
+	END
+	nginx -e "$dir/error" -c "$dir/nginx.conf" >"$dir/out" 2>&1 3>&- 4>&- &
+	echo $! >"$dir/pid"
+	disown $!
+	FRONT=127.0.0.1:$port
+	export FRONT_LOG=$dir/log
+	wait_until 20 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
+}
+
 # A line of htpasswd, by bcrypt as docker-registry wants it.
 htpasswd_line() {
 	python3 -W ignore -c 'import crypt, sys
