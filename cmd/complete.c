@@ -61,6 +61,22 @@ static void offer_boxes(struct completing *c, const char *which)
 	box_list_free(&list);
 }
 
+/* What may be copied: a container's file, or the host's. */
+static void offer_sides(struct completing *c)
+{
+	struct box_list list;
+
+	if (box_list(&c->z->dirs, &list, NULL) == 0) {
+		for (size_t i = 0; i < list.n; i++) {
+			own_free char *side = xasprintf("%s:", list.v[i]->spec.name);
+
+			offer(c, side, list.v[i]->spec.image);
+		}
+		box_list_free(&list);
+	}
+	str_add(&c->out, ":file\n");
+}
+
 static void offer_images(struct completing *c)
 {
 	struct image_list list;
@@ -145,6 +161,8 @@ static void offer_values(struct completing *c, const char *values)
 		offer_env(c);
 	else if (strcmp(values, "@command") == 0)
 		offer_commands(c, NULL);
+	else if (strcmp(values, "@cp") == 0)
+		offer_sides(c);
 	else if (*values == '@')
 		offer_boxes(c, values);
 	else

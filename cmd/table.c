@@ -20,7 +20,9 @@ const struct command *const commands[] = {
 	/* by name from here on */
 	&cmd_attach,
 	&cmd_commit,
+	&cmd_cp,
 	&cmd_create,
+	&cmd_diff,
 	&cmd_events,
 	&cmd_export,
 	&cmd_help,

@@ -386,6 +386,16 @@ static void become_workload(const struct child *c)
 	execute(c, env.v, path);
 }
 
+/* The host copies files in: nothing is executed. */
+static void unpack(const struct child *c) __attribute__((noreturn));
+static void unpack(const struct child *c)
+{
+	const char *dir = c->task->argv.v[0];
+
+	syscall(SYS_close_range, 3U, ~0U, 0U); /* the agent's ends of our pipes are among them */
+	_exit(unpack_run(dir));
+}
+
 void child_run(const struct child *c)
 {
 	struct child_note ready = { .kind = CHILD_READY };
@@ -404,5 +414,7 @@ void child_run(const struct child *c)
 		fail(c, EXIT_FAILED, &e);
 	ready.pid = (uint32_t)getpid();
 	note(c, &ready, master);
+	if (c->task->flags & WIRE_TASK_UNPACK)
+		unpack(c);
 	become_workload(c);
 }

@@ -42,6 +42,11 @@ int child_look_path(const char *file, const struct strv *env, char **path, struc
 void init_block_signals(void);
 void init_run(pid_t child) __attribute__((noreturn));
 
+/* ---- unpack.c */
+
+/* Makes the files that stdin brings (vsock/item.h) below dir; 0, or 1 with the reason on stderr. */
+int unpack_run(const char *dir);
+
 /* ---- mount.c */
 
 /* Detached mounts; a descriptor or -errno. */

@@ -223,6 +223,12 @@ struct image_tar *image_tar_new(int fd);
 int image_tar_add(void *tar, const struct entry *x, struct err *e); /* an entry_fn */
 int image_tar_end(struct image_tar *t, int rc, struct err *e);
 
+/*
+ * The reverse: the entries of a tar archive read from fd, plain or packed as image_load takes them,
+ * to its end. Names that lead upwards are refused.
+ */
+int image_untar(int fd, entry_fn *fn, void *arg, struct err *e);
+
 /* docker's short spelling for people: "busybox:1.36" for docker.io/library/busybox:1.36. */
 char *image_name_familiar(const char *name);
 /* The full name, "docker.io/library/busybox:latest", or without the tag; NULL: malformed. Owned. */

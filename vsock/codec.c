@@ -27,7 +27,7 @@
 
 #define TASK_FLAGS                                                                 \
 	(WIRE_TASK_TTY | WIRE_TASK_STDIN | WIRE_TASK_INIT | WIRE_TASK_PRIVILEGED | \
-	 WIRE_TASK_NO_STDOUT | WIRE_TASK_NO_STDERR | WIRE_TASK_NO_NEW_PRIVS)
+	 WIRE_TASK_NO_STDOUT | WIRE_TASK_NO_STDERR | WIRE_TASK_NO_NEW_PRIVS | WIRE_TASK_UNPACK)
 #define BOOT_FLAGS (WIRE_BOOT_ROOT_READ_ONLY | WIRE_BOOT_SYNC_ROOT)
 
 /* ---- writing */
@@ -465,7 +465,8 @@ int wire_get_boot(const void *p, size_t n, struct wire_boot *m)
 			      get_string(&c, &m->hostname) && get_string(&c, &m->domainname) &&
 			      get_mounts(&c, m) && get_files(&c, m) &&
 			      get_strings(&c, &m->sysctls) && get_strings(&c, &m->rlimits) &&
-			      get_task(&c, &m->task) && m->task.id == WIRE_TASK_MAIN);
+			      get_task(&c, &m->task) && m->task.id == WIRE_TASK_MAIN &&
+			      !(m->task.flags & WIRE_TASK_UNPACK));
 	if (rc < 0)
 		wire_boot_free(m);
 	return rc;

@@ -221,6 +221,7 @@ struct wire_stats {
 #define WIRE_TASK_NO_STDOUT    (1U << 4) /* no stream: /dev/null */
 #define WIRE_TASK_NO_STDERR    (1U << 5)
 #define WIRE_TASK_NO_NEW_PRIVS (1U << 6)
+#define WIRE_TASK_UNPACK       (1U << 7) /* EXEC: makes files below argv[0] (item.h) */
 
 struct wire_task {
 	uint32_t id; /* WIRE_TASK_MAIN in BOOT; unique, above it, in EXEC */

@@ -35,11 +35,27 @@ struct entry {
 	const char *target; /* of symlinks */
 	const char *link;   /* the entry is one more name of the file at this path; or NULL */
 	int fd;		    /* a regular file's content, from its start; else -1 */
+	/*
+	 * With fd -1 a regular file's content in pieces, in order: 1 at the end. *off is where in
+	 * the file the piece belongs. NULL: it has none.
+	 */
+	int (*next)(void *arg, const void **p, size_t *n, int64_t *off, struct err *e);
+	void *next_arg;
 	const struct entry_xattr *xattrs;
 	size_t nxattrs;
 };
 
 /* What a walk calls for each entry; negative ends it. */
 typedef int entry_fn(void *arg, const struct entry *x, struct err *e);
+
+/*
+ * Hands a regular file's content to put, piece by piece, at most ENTRY_PIECE_MAX bytes each; holes
+ * are passed over. No piece is beyond the entry's size; a file that has become shorter has less.
+ */
+#define ENTRY_PIECE_MAX (256U << 10)
+typedef int entry_put_fn(void *arg, const void *p, size_t n, uint64_t off, struct err *e);
+int entry_data(const struct entry *x, entry_put_fn *put, void *arg, struct err *e);
+/* The same into a file of ours that is empty, which gets the entry's size. */
+int entry_data_to_fd(const struct entry *x, int fd, struct err *e);
 
 #endif

@@ -179,6 +179,7 @@ struct box_exec {
 	struct strv argv, env;	/* env: added to the container's */
 	const char *cwd, *user; /* NULL: the container's */
 	bool tty, open_stdin, privileged;
+	bool unpack; /* no program: makes files below argv[0] (vsock/item.h) */
 };
 int box_client_exec(struct box_client *c, const struct box_exec *x, const struct box_stdio *io,
 		    uint32_t *task, struct err *e);

@@ -82,7 +82,7 @@ int ctl_exec_write(const struct box_exec *x, struct err *e)
 	if (fd < 0)
 		return err_sys(e, "memfd_create");
 	put_u32(&s, (x->tty ? 1U : 0) | (x->open_stdin ? 2U : 0) | (x->privileged ? 4U : 0) |
-			    (x->cwd ? 8U : 0) | (x->user ? 16U : 0));
+			    (x->cwd ? 8U : 0) | (x->user ? 16U : 0) | (x->unpack ? 32U : 0));
 	put_strings(&s, &x->argv);
 	put_strings(&s, &x->env);
 	put_string(&s, x->cwd ? x->cwd : "");
@@ -152,6 +152,7 @@ int ctl_exec_read(int fd, struct box_exec *x, struct err *e)
 	x->tty = flags & 1;
 	x->open_stdin = flags & 2;
 	x->privileged = flags & 4;
+	x->unpack = flags & 32;
 	if (flags & 8)
 		x->cwd = steal_ptr(&cwd);
 	if (flags & 16)

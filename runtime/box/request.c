@@ -264,7 +264,8 @@ static void send_exec(struct holder *h, const struct task *t, const struct box_e
 	struct wire_task w = { .id = t->id, .rows = io->rows, .cols = io->cols };
 
 	w.flags = (x->tty ? WIRE_TASK_TTY : 0) | (x->open_stdin ? WIRE_TASK_STDIN : 0) |
-		  (x->privileged || spec->privileged ? WIRE_TASK_PRIVILEGED : 0);
+		  (x->privileged || spec->privileged ? WIRE_TASK_PRIVILEGED : 0) |
+		  (x->unpack ? WIRE_TASK_UNPACK : 0);
 	w.caps = spec->caps;
 	strv_add_all(&w.argv, &x->argv);
 	strv_add_all(&w.env, &spec->env);

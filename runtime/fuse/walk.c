@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "runtime/base/links.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 #include "runtime/fuse/fuse.h"
@@ -20,12 +21,6 @@
  * dropped between names: only then descriptors of folders go back.
  */
 
-/* Of a file with several names the first that was told. */
-struct first {
-	uint64_t ino;
-	char *path;
-};
-
 struct tell {
 	struct fuse *f;
 	bool changes;
@@ -33,8 +28,7 @@ struct tell {
 	entry_fn *fn;
 	void *arg;
 	struct str path;
-	struct first *links; /* a hash table; size is a power of two */
-	size_t nlinks, size;
+	struct links links; /* the first names of files with several */
 	struct err *e;
 };
 
@@ -100,42 +94,6 @@ static int read_attrs(struct attrs *a, int fd)
 	return rc;
 }
 
-/* ---- files with several names ---- */
-
-static struct first *link_slot(struct first *t, size_t size, uint64_t ino)
-{
-	size_t i = (ino * 0x9e3779b97f4a7c15ULL >> 20) & (size - 1);
-
-	while (t[i].path && t[i].ino != ino)
-		i = (i + 1) & (size - 1);
-	return &t[i];
-}
-
-/* The path this file was told under; NULL: it is the first time. */
-static const char *link_first(struct tell *t, uint64_t ino)
-{
-	struct first *s;
-
-	if (t->nlinks * 2 >= t->size) {
-		size_t size = t->size ? t->size * 2 : 64;
-		struct first *bigger = xcalloc(size, sizeof(*bigger));
-
-		for (size_t i = 0; i < t->size; i++)
-			if (t->links[i].path)
-				*link_slot(bigger, size, t->links[i].ino) = t->links[i];
-		free(t->links);
-		t->links = bigger;
-		t->size = size;
-	}
-	s = link_slot(t->links, t->size, ino);
-	if (s->path)
-		return s->path;
-	s->ino = ino;
-	s->path = xstrdup(t->path.s);
-	t->nlinks++;
-	return NULL;
-}
-
 /* ---- telling ---- */
 
 static int tell_mark(struct tell *t, enum entry_kind kind)
@@ -198,7 +156,8 @@ static int tell_file(struct tell *t, struct node *dir, const char *name, const s
 
 	fill(&x, &r->m);
 	if (r->m.st.st_nlink > 1 || r->m.low_names >= 0)
-		x.link = link_first(t, union_ino(dir->share, r->where, &r->m));
+		x.link = links_first(&t->links, 0, union_ino(dir->share, r->where, &r->m),
+				     t->path.s);
 	if (S_ISLNK(x.mode)) {
 		target = xmalloc(PATH_MAX + 1);
 		rc = read_target(t, dir, name, r, target);
@@ -350,9 +309,7 @@ int fuse_walk(const char *const *layers, unsigned nlayers, const char *upper, bo
 	rc = walk_root(&t);
 	fuse_unlock(t.f);
 	fuse_free(t.f);
-	for (size_t i = 0; i < t.size; i++)
-		free(t.links[i].path);
-	free(t.links);
+	links_free(&t.links);
 	str_free(&t.path);
 	return rc;
 }

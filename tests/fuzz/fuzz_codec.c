@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vsock/codec.h"
+#include "vsock/item.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -37,6 +38,24 @@ union message {
 		release;                                               \
 		break;
 
+static bool one_item(const struct wire_frame *f, struct str *out)
+{
+	const void *data;
+	struct item m;
+	uint64_t off;
+	size_t n;
+
+	if (f->type == ITEM_PIECE && item_get_piece(f->payload, f->len, &off, &data, &n) == 0) {
+		item_put_piece(out, off, data, n);
+		return true;
+	}
+	if (f->type != ITEM_ENTRY || item_get_entry(f->payload, f->len, &m) < 0)
+		return false;
+	item_put_entry(out, &m.x);
+	item_free(&m);
+	return true;
+}
+
 static void one(const struct wire_frame *f, const uint8_t *whole)
 {
 	own_str struct str out = STR_INIT;
@@ -61,7 +80,8 @@ static void one(const struct wire_frame *f, const uint8_t *whole)
 		CASE(WIRE_SYNC, sync, sync, )
 		CASE(WIRE_SYNCED, synced, synced, )
 	default:
-		return;
+		if (!one_item(f, &out))
+			return;
 	}
 	/* One message has one form only. */
 	assert(out.len == f->used && memcmp(out.s, whole, out.len) == 0);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "vsock/codec.h"
+#include "vsock/item.h"
 
 /* The frame in `s`, which must be the only one. */
 static struct wire_frame only_frame(const struct str *s, uint16_t type)
@@ -450,15 +451,73 @@ static void test_counts(void **state)
 	wire_task_free(&t);
 }
 
+static void test_items(void **state)
+{
+	const struct entry_xattr xattr = { "user.x", "a\0b", 3 };
+	const struct entry x = { .path = "dir/na\nme",
+				 .mode = 0104750,
+				 .uid = 1,
+				 .gid = 4000000000U,
+				 .size = 5000000000ULL,
+				 .mtime = { -5, 999999999 },
+				 .target = "",
+				 .link = "other",
+				 .fd = -1,
+				 .xattrs = &xattr,
+				 .nxattrs = 1 };
+	own_str struct str out = STR_INIT;
+	struct wire_frame f;
+	const void *data;
+	struct item m;
+	uint64_t off;
+	size_t n;
+
+	(void)state;
+	item_put_entry(&out, &x);
+	assert_int_equal(wire_frame_next(out.s, out.len, &f), 1);
+	assert_int_equal(f.type, ITEM_ENTRY);
+	assert_int_equal(item_get_entry(f.payload, f.len, &m), 0);
+	assert_string_equal(m.x.path, x.path);
+	assert_string_equal(m.x.link, "other");
+	assert_string_equal(m.x.target, "");
+	assert_int_equal(m.x.mode, x.mode);
+	assert_int_equal(m.x.gid, x.gid);
+	assert_int_equal(m.x.size, x.size);
+	assert_int_equal(m.x.mtime.tv_sec, -5);
+	assert_int_equal(m.x.mtime.tv_nsec, 999999999);
+	assert_int_equal(m.x.nxattrs, 1);
+	assert_int_equal(m.x.xattrs[0].len, 3);
+	assert_memory_equal(m.x.xattrs[0].value, "a\0b", 3);
+	item_free(&m);
+	for (n = 0; n < f.len; n++) /* no shorter one is taken */
+		assert_int_equal(item_get_entry(f.payload, n, &m), -EPROTO);
+
+	out.len = 0;
+	item_put_piece(&out, 1ULL << 40, "data", 4);
+	assert_int_equal(wire_frame_next(out.s, out.len, &f), 1);
+	assert_int_equal(item_get_piece(f.payload, f.len, &off, &data, &n), 0);
+	assert_int_equal(off, 1ULL << 40);
+	assert_int_equal(n, 4);
+	assert_memory_equal(data, "data", 4);
+	assert_int_equal(item_get_piece(f.payload, 7, &off, &data, &n), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_frames),	       cmocka_unit_test(test_frame_too_large),
-		cmocka_unit_test(test_guest_messages), cmocka_unit_test(test_failed),
-		cmocka_unit_test(test_memory),	       cmocka_unit_test(test_small_host_messages),
-		cmocka_unit_test(test_exec),	       cmocka_unit_test(test_boot),
-		cmocka_unit_test(test_boot_broken),    cmocka_unit_test(test_counts),
-		cmocka_unit_test(test_usage),	       cmocka_unit_test(test_sync),
+		cmocka_unit_test(test_items),
+		cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_frame_too_large),
+		cmocka_unit_test(test_guest_messages),
+		cmocka_unit_test(test_failed),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_small_host_messages),
+		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_boot),
+		cmocka_unit_test(test_boot_broken),
+		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_sync),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
