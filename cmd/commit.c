@@ -52,7 +52,7 @@ static struct js *config_of(const struct box *b, const struct image *i)
 					     "Healthcheck" };
 	const struct js *from = js_get(i->config, "config");
 	struct js *config = js_is_object(from) ? js_copy(from) : js_object();
-	own_js struct js *shown = inspect_box(b);
+	own_js struct js *shown = inspect_box(b, NULL);
 	const struct js *now = js_get(shown, "Config");
 
 	for (size_t k = 0; k < sizeof(taken) / sizeof(taken[0]); k++) {

@@ -13,8 +13,6 @@
 #include "runtime/base/own.h"
 #include "runtime/box/events.h"
 
-/* docker's exit code for a template that cannot be parsed. */
-#define EXIT_TEMPLATE 64
 /* poll(2) takes an int of milliseconds. */
 #define POLL_MAX_MS 86400000
 

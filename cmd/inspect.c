@@ -11,6 +11,7 @@
 
 struct inspect_flags {
 	const char *format, *type, *platform;
+	bool size;
 };
 
 #define AT(member) offsetof(struct inspect_flags, member)
@@ -20,8 +21,15 @@ struct inspect_flags {
 			"Format output: 'json' or a Go template"                        \
 	}
 
+#define SIZE_ROW                                                   \
+	{                                                          \
+		OPT_BOOL, 's', "size", NULL, AT(size), NULL, NULL, \
+			"Display total file sizes of containers"   \
+	}
+
 static const struct opt inspect_opts[] = {
 	FORMAT_ROW,
+	SIZE_ROW,
 	{ OPT_TEXT, 0, "type", "string", AT(type), NULL, "container|image",
 	  "Only inspect objects of the given type" },
 	{ .kind = OPT_END },
@@ -29,6 +37,7 @@ static const struct opt inspect_opts[] = {
 
 static const struct opt box_opts[] = {
 	FORMAT_ROW,
+	SIZE_ROW,
 	{ .kind = OPT_END },
 };
 
@@ -44,6 +53,7 @@ struct looking {
 	struct zl *z;
 	bool boxes, images;
 	const char *platform;
+	bool size;
 	struct image_list all; /* read when the first image turns up */
 	struct js *found;
 };
@@ -52,12 +62,17 @@ struct looking {
 static int look_for_box(struct looking *l, const char *who, struct err *e)
 {
 	own_box struct box *b = box_find(&l->z->dirs, who, e);
+	own_image struct image *i = NULL;
+	uint64_t bytes;
 
-	if (b)
-		js_push(l->found, inspect_box(b));
-	else if (e->code != ENOENT)
+	if (b == NULL)
+		return e->code == ENOENT ? 0 : -1;
+	if (l->size && zl_store(l->z, e) < 0)
 		return -1;
-	return b != NULL;
+	i = l->size ? image_find(l->z->store, b->spec.image_id, NULL) : NULL;
+	bytes = i ? i->size : 0;
+	js_push(l->found, inspect_box(b, l->size ? &bytes : NULL));
+	return 1;
 }
 
 static int look_for_image(struct looking *l, const char *who, struct err *e)
@@ -73,6 +88,8 @@ static int look_for_image(struct looking *l, const char *who, struct err *e)
 		return -1;
 	if (l->all.v == NULL && image_list(l->z->store, &l->all, e) < 0)
 		return -1;
+	if (l->size)
+		fputs("WARNING: --size ignored for images\n", stderr);
 	js_push(l->found, inspect_image(i, &l->all));
 	return 1;
 }
@@ -98,11 +115,16 @@ static int inspect_all(struct zl *z, const struct operands *ops, const struct in
 {
 	own_js struct js *found = js_array();
 	own_str struct str complaints = STR_INIT;
-	struct looking l = {
-		.z = z, .boxes = boxes, .images = images, .platform = f->platform, .found = found
-	};
-	int rc;
+	struct looking l = { .z = z,
+			     .boxes = boxes,
+			     .images = images,
+			     .platform = f->platform,
+			     .found = found,
+			     .size = f->size };
+	int rc = inspect_format_check(f->format, e);
 
+	if (rc)
+		return rc;
 	for (int i = 0; i < ops->n; i++) {
 		struct err one = ERR_INIT;
 
@@ -114,7 +136,7 @@ static int inspect_all(struct zl *z, const struct operands *ops, const struct in
 	fflush(stdout);
 	if (complaints.len)
 		fputs(complaints.s, stderr);
-	return rc < 0 ? rc : complaints.len > 0;
+	return rc ? rc : complaints.len > 0;
 }
 
 static int run_inspect(struct zl *z, void *flags, const struct operands *ops, struct err *e)

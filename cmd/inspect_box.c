@@ -4,9 +4,11 @@
 
 #include "cmd/human.h"
 #include "cmd/inspect.h"
-#include "cmd/plan.h"
 #include "cmd/show.h"
 #include "runtime/base/own.h"
+
+/* What is not said of a container that stops as docker's do, if nobody says otherwise. */
+#define STOP_TIMEOUT_DOCKER 10
 
 static void set_time(struct js *j, const char *key, int64_t ns)
 {
@@ -14,12 +16,6 @@ static void set_time(struct js *j, const char *key, int64_t ns)
 
 	rfc3339(ns, buf, sizeof(buf));
 	js_set_text(j, key, buf);
-}
-
-/* docker: an empty list of strings is null in some places. */
-static struct js *strings_or_null(const struct strv *v)
-{
-	return v->n ? js_of_strings(v) : js_null();
 }
 
 static struct js *state_of(const struct box *b)
@@ -41,104 +37,23 @@ static struct js *state_of(const struct box *b)
 	return j;
 }
 
-static struct js *binds_of(const struct box_spec *s)
-{
-	struct js *j = js_array();
-	bool any = false;
-
-	for (unsigned i = 0; i < s->nmounts; i++) {
-		const struct box_mount *m = &s->mounts[i];
-		own_free char *text = NULL;
-
-		if (m->kind != BOX_MOUNT_BIND)
-			continue;
-		text = xasprintf("%s:%s%s", m->source, m->target, m->read_only ? ":ro" : "");
-		js_push(j, js_of_text(text));
-		any = true;
-	}
-	if (any)
-		return j;
-	js_free(j);
-	return js_null();
-}
-
-static void set_tmpfs(struct js *host, const struct box_spec *s)
-{
-	struct js *j = js_object();
-
-	for (unsigned i = 0; i < s->nmounts; i++)
-		if (s->mounts[i].kind == BOX_MOUNT_TMPFS)
-			js_set_text(j, s->mounts[i].target, s->mounts[i].options);
-	if (js_len(j))
-		js_set(host, "Tmpfs", j);
-	else
-		js_free(j);
-}
-
-/* The capabilities in `set` as docker's flags name them; null when there are none. */
-static struct js *caps_of(uint64_t set)
-{
-	own_strv struct strv names = STRV_INIT;
-
-	for (unsigned i = 0; cap_name(i); i++)
-		if (set & 1ULL << i)
-			strv_addf(&names, "CAP_%s", cap_name(i));
-	return strings_or_null(&names);
-}
-
-static void set_caps(struct js *host, const struct box_spec *s)
-{
-	struct box_spec fresh;
-
-	box_spec_init(&fresh);
-	js_set(host, "CapAdd", s->privileged ? js_null() : caps_of(s->caps & ~fresh.caps));
-	js_set(host, "CapDrop", s->privileged ? js_null() : caps_of(fresh.caps & ~s->caps));
-	box_spec_free(&fresh);
-}
-
-static struct js *host_config_of(const struct box_spec *s)
-{
-	struct js *j = js_object(), *log = js_object(), *policy = js_object();
-
-	js_set(j, "Binds", binds_of(s));
-	js_set_text(log, "Type", "json-file");
-	js_set(log, "Config", js_object());
-	js_set(j, "LogConfig", log);
-	js_set_text(j, "NetworkMode", "none");
-	js_set(j, "PortBindings", js_object());
-	js_set_text(policy, "Name", "no");
-	js_set_int(policy, "MaximumRetryCount", 0);
-	js_set(j, "RestartPolicy", policy);
-	js_set_bool(j, "AutoRemove", s->auto_remove);
-	set_caps(j, s);
-	js_set(j, "ExtraHosts", strings_or_null(&s->extra_hosts));
-	js_set(j, "GroupAdd", strings_or_null(&s->groups));
-	js_set_bool(j, "Privileged", s->privileged);
-	js_set_bool(j, "ReadonlyRootfs", s->read_only);
-	js_set_int(j, "ShmSize", (int64_t)s->shm_size);
-	js_set_int(j, "Memory", (int64_t)s->limits.memory);
-	js_set_int(j, "NanoCpus", (int64_t)s->limits.nano_cpus);
-	js_set(j, "Init", s->init ? js_of_bool(true) : js_null());
-	js_set_text(j, "Runtime", s->machine && *s->machine ? s->machine : "zl");
-	set_tmpfs(j, s);
-	return j;
-}
-
 static struct js *mounts_of(const struct box_spec *s)
 {
 	struct js *all = js_array();
 
 	for (unsigned i = 0; i < s->nmounts; i++) {
 		const struct box_mount *m = &s->mounts[i];
-		struct js *j = js_object();
-		bool bind = m->kind == BOX_MOUNT_BIND;
+		struct js *j;
 
-		js_set_text(j, "Type", bind ? "bind" : "tmpfs");
+		if (m->kind == BOX_MOUNT_TMPFS)
+			continue; /* in HostConfig, as docker has those of --tmpfs */
+		j = js_object();
+		js_set_text(j, "Type", "bind");
 		js_set_text(j, "Source", m->source);
 		js_set_text(j, "Destination", m->target);
 		js_set_text(j, "Mode", m->read_only ? "ro" : "");
 		js_set_bool(j, "RW", !m->read_only);
-		js_set_text(j, "Propagation", bind ? "rprivate" : "");
+		js_set_text(j, "Propagation", "rprivate");
 		js_push(all, j);
 	}
 	return all;
@@ -160,6 +75,15 @@ static struct js *env_of(const struct box_spec *s)
 	return j;
 }
 
+static struct js *exposed_of(const struct box_spec *s)
+{
+	struct js *j = js_object();
+
+	for (size_t i = 0; i < s->exposed.n; i++)
+		js_set(j, s->exposed.v[i], js_object());
+	return j;
+}
+
 static struct js *config_of(const struct box_spec *s)
 {
 	struct js *j = js_object();
@@ -170,6 +94,8 @@ static struct js *config_of(const struct box_spec *s)
 	js_set_bool(j, "AttachStdin", s->attach & BOX_ATTACH_STDIN);
 	js_set_bool(j, "AttachStdout", s->attach & BOX_ATTACH_STDOUT);
 	js_set_bool(j, "AttachStderr", s->attach & BOX_ATTACH_STDERR);
+	if (s->exposed.n)
+		js_set(j, "ExposedPorts", exposed_of(s));
 	js_set_bool(j, "Tty", s->tty);
 	js_set_bool(j, "OpenStdin", s->open_stdin);
 	js_set_bool(j, "StdinOnce", s->open_stdin && s->attach & BOX_ATTACH_STDIN);
@@ -182,20 +108,72 @@ static struct js *config_of(const struct box_spec *s)
 	js_set(j, "OnBuild", js_null());
 	js_set(j, "Labels", labels_object(&s->labels));
 	js_set_text(j, "StopSignal", s->stop_signal);
-	js_set_int(j, "StopTimeout", s->stop_timeout);
+	if (s->stop_timeout != STOP_TIMEOUT_DOCKER)
+		js_set_int(j, "StopTimeout", s->stop_timeout);
 	return j;
 }
 
-static struct js *network_of(void)
+/* A field with what it says as long as nothing is known: "", 0, false, null or {}. */
+struct field {
+	const char *key;
+	enum { TEXT, NUMBER, FLAG, NONE, OBJECT } kind;
+};
+
+static struct js *empty_fields(const struct field *f)
 {
 	struct js *j = js_object();
 
-	js_set(j, "Ports", js_object());
-	js_set_text(j, "Gateway", "");
-	js_set_text(j, "IPAddress", "");
-	js_set_int(j, "IPPrefixLen", 0);
-	js_set_text(j, "MacAddress", "");
-	js_set(j, "Networks", js_object());
+	for (; f->key; f++)
+		js_set(j, f->key,
+		       f->kind == TEXT	   ? js_of_text("")
+		       : f->kind == NUMBER ? js_of_int(0)
+		       : f->kind == FLAG   ? js_of_bool(false)
+		       : f->kind == NONE   ? js_null()
+					   : js_object());
+	return j;
+}
+
+/* What docker says of each network that a container is in, in its order. */
+static const struct field endpoint_fields[] = {
+	{ "IPAMConfig", NONE },	       { "Links", NONE },
+	{ "Aliases", NONE },	       { "MacAddress", TEXT },
+	{ "DriverOpts", NONE },	       { "GwPriority", NUMBER },
+	{ "NetworkID", TEXT },	       { "EndpointID", TEXT },
+	{ "Gateway", TEXT },	       { "IPAddress", TEXT },
+	{ "IPPrefixLen", NUMBER },     { "IPv6Gateway", TEXT },
+	{ "GlobalIPv6Address", TEXT }, { "GlobalIPv6PrefixLen", NUMBER },
+	{ "DNSNames", NONE },	       { NULL, NONE },
+};
+
+static const struct field network_fields[] = {
+	{ "Bridge", TEXT },
+	{ "SandboxID", TEXT },
+	{ "SandboxKey", TEXT },
+	{ "Ports", OBJECT },
+	{ "HairpinMode", FLAG },
+	{ "LinkLocalIPv6Address", TEXT },
+	{ "LinkLocalIPv6PrefixLen", NUMBER },
+	{ "SecondaryIPAddresses", NONE },
+	{ "SecondaryIPv6Addresses", NONE },
+	{ "EndpointID", TEXT },
+	{ "Gateway", TEXT },
+	{ "GlobalIPv6Address", TEXT },
+	{ "GlobalIPv6PrefixLen", NUMBER },
+	{ "IPAddress", TEXT },
+	{ "IPPrefixLen", NUMBER },
+	{ "IPv6Gateway", TEXT },
+	{ "MacAddress", TEXT },
+	{ "Networks", OBJECT },
+	{ NULL, NONE },
+};
+
+/* What is known of the container's network replaces the fields in their places. */
+static struct js *network_of(void)
+{
+	struct js *j = empty_fields(network_fields), *networks = js_object();
+
+	js_set(networks, "none", empty_fields(endpoint_fields));
+	js_set(j, "Networks", networks);
 	return j;
 }
 
@@ -209,30 +187,54 @@ static void set_command(struct js *j, const struct box_spec *s)
 	js_set(j, "Args", js_of_strings(&args));
 }
 
-struct js *inspect_box(const struct box *b)
+/* Where the files are that the container's root is made of. */
+static struct js *graph_driver_of(const struct box *b)
+{
+	struct js *j = js_object(), *data = js_object();
+	own_str struct str lower = STR_INIT;
+	own_free char *upper = xasprintf("%s/upper", b->dir);
+
+	for (size_t i = 0; i < b->spec.layers.n; i++)
+		str_addf(&lower, "%s%s", i ? ":" : "", b->spec.layers.v[i]);
+	js_set_text(data, "LowerDir", lower.s ? lower.s : "");
+	js_set_text(data, "UpperDir", upper);
+	js_set(j, "Data", data);
+	js_set_text(j, "Name", "zl");
+	return j;
+}
+
+struct js *inspect_box(const struct box *b, const uint64_t *root_size)
 {
 	const struct box_spec *s = &b->spec;
 	own_free char *name = xasprintf("/%s", s->name);
 	own_free char *log = xasprintf("%s/log.json", b->dir);
-	struct js *j = js_object(), *graph = js_object(), *data = js_object();
+	struct js *j = js_object();
 
 	js_set_text(j, "Id", s->id);
 	set_time(j, "Created", s->created_ns);
 	set_command(j, s);
 	js_set(j, "State", state_of(b));
 	js_set_text(j, "Image", s->image_id);
-	js_set_text(j, "LogPath", log);
+	js_set_text(j, "ResolvConfPath", "");
+	js_set_text(j, "HostnamePath", "");
+	js_set_text(j, "HostsPath", "");
+	js_set_text(j, "LogPath", strcmp(s->log_driver, "none") == 0 ? "" : log);
 	js_set_text(j, "Name", name);
 	js_set_int(j, "RestartCount", b->state.restart_count);
 	js_set_text(j, "Driver", "zl");
 	js_set_text(j, "Platform", "linux");
+	js_set_text(j, "MountLabel", "");
+	js_set_text(j, "ProcessLabel", "");
+	js_set_text(j, "AppArmorProfile", "");
 	js_set(j, "ExecIDs", js_null());
-	js_set(j, "HostConfig", host_config_of(s));
-	js_set_text(graph, "Name", "zl");
-	js_set_text(data, "Dir", b->dir);
-	js_set(data, "Layers", js_of_strings(&s->layers));
-	js_set(graph, "Data", data);
-	js_set(j, "GraphDriver", graph);
+	js_set(j, "HostConfig", inspect_host_config(b));
+	js_set(j, "GraphDriver", graph_driver_of(b));
+	if (root_size) {
+		uint64_t own = box_size(b);
+
+		js_set_int(j, "SizeRw", (int64_t)own);
+		js_set_int(j, "SizeRootFs", (int64_t)(own + *root_size));
+	}
 	js_set(j, "Mounts", mounts_of(s));
 	js_set(j, "Config", config_of(s));
 	js_set(j, "NetworkSettings", network_of());

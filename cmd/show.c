@@ -84,31 +84,63 @@ const char *hex_of(const char *digest)
 	return str_starts(digest, "sha256:") ? digest + strlen("sha256:") : digest;
 }
 
-static int print_each(const struct js *found, const char *format, struct err *e)
+/* Go's names of fields that have another in JSON. */
+static struct js *go_names(const struct js *object)
 {
-	own_format struct format *f =
-		format_parse(strcmp(format, "json") == 0 ? "{{json .}}" : format, e);
+	const struct js *id = js_get(object, "Id");
+	struct js *more = js_object();
 
-	if (f == NULL)
-		return -1;
+	if (id)
+		js_set(more, "ID", js_copy(id));
+	return more;
+}
+
+/* As docker: what a template says nothing of is an empty line; its error is told, the rest goes on.
+ */
+static int print_each(const struct js *found, const struct format *f, struct err *e)
+{
+	bool any = false;
+	int rc = 0;
+
 	for (size_t i = 0; i < js_len(found); i++) {
+		own_js struct js *more = go_names(js_at(found, i));
 		own_str struct str out = STR_INIT;
+		struct err one = ERR_INIT;
 
-		if (format_run(f, js_at(found, i), false, &out, e) < 0)
-			return -1;
+		if (format_run_more(f, js_at(found, i), more, &out, &one) < 0) {
+			rc = err_set(e, EINVAL, "template parsing error: %s", one.msg);
+			continue;
+		}
 		fwrite(out.s ? out.s : "", 1, out.len, stdout);
 		putchar('\n');
+		any = true;
 	}
-	return 0;
+	if (!any)
+		putchar('\n');
+	return rc;
+}
+
+int inspect_format_check(const char *format, struct err *e)
+{
+	own_format struct format *f = NULL;
+
+	if (format == NULL || *format == 0 || strcmp(format, "json") == 0)
+		return 0;
+	f = format_parse(format, e);
+	return f ? 0 : EXIT_TEMPLATE;
 }
 
 int print_inspected(const struct js *found, const char *format, struct err *e)
 {
+	bool compact = format && strcmp(format, "json") == 0;
+	own_format struct format *f = NULL;
 	own_free char *text = NULL;
 
-	if (format && *format)
-		return print_each(found, format, e);
-	text = js_dump(found, INSPECT_INDENT);
+	if (format && *format && !compact) {
+		f = format_parse(format, e);
+		return f ? print_each(found, f, e) : EXIT_TEMPLATE;
+	}
+	text = js_dump(found, compact ? 0 : INSPECT_INDENT);
 	puts(text);
 	return 0;
 }

@@ -35,10 +35,15 @@ struct image;
 struct js *ps_row(const struct box *b, bool whole);
 struct js *images_row(const struct image *i, bool whole);
 
+/* docker's exit code for a template that cannot be parsed. */
+#define EXIT_TEMPLATE 64
+
 /*
- * Prints what `inspect` found: the array in docker's indented JSON, or each
- * element by a template ("json": each on a line).
+ * Prints what `inspect` found: the array in docker's indented JSON ("json": in one line), or each
+ * element by a template. Returns an exit code, or -ve with the error; inspect_format_check
+ * is to be asked before anything is looked for.
  */
+int inspect_format_check(const char *format, struct err *e);
 int print_inspected(const struct js *found, const char *format, struct err *e);
 
 #endif

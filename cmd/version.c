@@ -61,7 +61,7 @@ static int print_one(struct js *j, const char *format, struct err *e)
 	own_js struct js *list = js_array();
 
 	js_push(list, js_copy(j));
-	return print_inspected(list, format, e);
+	return print_inspected(list, strcmp(format, "json") == 0 ? "{{json .}}" : format, e);
 }
 
 static int run_version(struct zl *z, void *flags, const struct operands *ops, struct err *e)

@@ -13,6 +13,7 @@
 #include "guest/sys.h"
 #include "guest/target.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/masked.h"
 #include "runtime/base/own.h"
 
 /*
@@ -371,15 +372,7 @@ static int make_read_only(const char *path, struct err *e)
 
 static int restrict_kernel_fs(struct err *e)
 {
-	static const char *const masked[] = {
-		"/proc/acpi",	     "/proc/kcore",
-		"/proc/keys",	     "/proc/latency_stats",
-		"/proc/timer_list",  "/proc/timer_stats",
-		"/proc/sched_debug", "/proc/scsi",
-		"/sys/firmware",     "/sys/devices/virtual/powercap",
-	};
-	static const char *const read_only[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
-						 "/proc/sysrq-trigger" };
+	static const char *const masked[] = MASKED_PATHS, *const read_only[] = READONLY_PATHS;
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < sizeof(masked) / sizeof(masked[0]); i++)
