@@ -154,7 +154,7 @@ static int write_cidfile(const char *path, const char *id, struct err *e)
 /* The folders of a plan are owned here. */
 struct context {
 	char *cwd, *home;
-	struct strv env;
+	struct strv env, labels, warnings;
 };
 
 static void context_free(struct context *c)
@@ -162,24 +162,26 @@ static void context_free(struct context *c)
 	free(c->cwd);
 	free(c->home);
 	strv_free(&c->env);
+	strv_free(&c->labels);
+	strv_free(&c->warnings);
 }
 
 static int context_fill(struct context *c, const struct run_flags *f, struct plan_input *in,
 			struct err *e)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+	int rc;
 
 	c->cwd = getcwd(NULL, 0);
 	c->home = home_folder();
 	in->host = (struct plan_host){
 		.cwd = c->cwd ? c->cwd : "/",
 		.home = c->home,
-		.cpus = cpus > 0 ? (unsigned)cpus : 1,
-		.memory = (uint64_t)pages * (uint64_t)page,
 	};
+	limit_host_fill(&in->host.limits);
 	in->env = &c->env;
-	return flags_env(&f->env_file, &f->env, &c->env, e);
+	in->labels = &c->labels;
+	rc = flags_env(&f->env_file, &f->env, &c->env, e);
+	return rc < 0 ? rc : flags_labels(&f->label_file, &f->label, &c->labels, e);
 }
 
 /* What the user wrote is checked before anything is pulled. */
@@ -197,7 +199,7 @@ static int check_plan(const struct plan_input *in, struct err *e)
 struct box *container_make(struct zl *z, const struct run_flags *f, const struct operands *ops,
 			   struct err *e)
 {
-	struct context c OWN(context_free) = { NULL, NULL, STRV_INIT };
+	struct context c OWN(context_free) = { NULL, NULL, STRV_INIT, STRV_INIT, STRV_INIT };
 	const struct operands command = { ops->v + 1, ops->n - 1 };
 	struct box_spec spec OWN(box_spec_free);
 	own_image struct image *image = NULL;
@@ -212,10 +214,13 @@ struct box *container_make(struct zl *z, const struct run_flags *f, const struct
 	if (image == NULL)
 		return NULL;
 	in.image = image;
+	in.warnings = &c.warnings;
 	if (plan_make(&spec, &in, e) < 0 || kernel_settle(&spec.kernel, e) < 0 ||
 	    make_sources(&spec, e) < 0)
 		return NULL;
 	b = create_named(z, &spec, e);
+	for (size_t i = 0; b && i < c.warnings.n; i++)
+		fprintf(stderr, "%s\n", c.warnings.v[i]);
 	if (b)
 		log_step("root prepared: container %.12s over %zu layers", spec.id, spec.layers.n);
 	if (b && write_cidfile(f->cidfile, b->spec.id, e) < 0) {

@@ -7,6 +7,7 @@
 
 #include "cmd/flags.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/own.h"
 
 /* Largest --env-file, largest --label-file. */
 #define ENV_FILE_MAX (4U << 20)
@@ -45,7 +46,7 @@ static int env_line(const char *line, size_t n, char *const *own, struct strv *o
 				       "poorly formatted environment: variable '%.*s' contains "
 				       "whitespaces",
 				       (int)key, line);
-	if (eq) {
+	if (eq || own == NULL) {
 		strv_addf(out, "%.*s", (int)n, line);
 		return 0;
 	}
@@ -76,17 +77,22 @@ int env_file_parse(const char *text, size_t len, char *const *own, struct strv *
 	return 0;
 }
 
+static int read_file(const char *flag, const char *path, char *const *own, struct strv *out,
+		     struct err *e)
+{
+	own_str struct str text = STR_INIT;
+	int rc = file_read(AT_FDCWD, path, ENV_FILE_MAX, &text, e);
+
+	if (rc == 0)
+		rc = env_file_parse(text.s ? text.s : "", text.len, own, out, e);
+	return rc < 0 ? err_wrap(e, "%s %s", flag, path) : 0;
+}
+
 int flags_env(const struct strv *files, const struct strv *env, struct strv *out, struct err *e)
 {
-	for (size_t i = 0; i < files->n; i++) {
-		own_str struct str text = STR_INIT;
-		int rc = file_read(AT_FDCWD, files->v[i], ENV_FILE_MAX, &text, e);
-
-		if (rc == 0)
-			rc = env_file_parse(text.s ? text.s : "", text.len, environ, out, e);
-		if (rc < 0)
-			return err_wrap(e, "--env-file %s", files->v[i]);
-	}
+	for (size_t i = 0; i < files->n; i++)
+		if (read_file("--env-file", files->v[i], environ, out, e) < 0)
+			return -EINVAL;
 	for (size_t i = 0; i < env->n; i++) {
 		const char *pair = env->v[i], *value;
 
@@ -97,6 +103,34 @@ int flags_env(const struct strv *files, const struct strv *env, struct strv *out
 			strv_addf(out, "%s=%s", pair, value);
 		else
 			strv_add(out, pair);
+	}
+	return 0;
+}
+
+int flags_labels(const struct strv *files, const struct strv *labels, struct strv *out,
+		 struct err *e)
+{
+	own_strv struct strv all = STRV_INIT;
+
+	for (size_t i = 0; i < files->n; i++)
+		if (read_file("--label-file", files->v[i], NULL, &all, e) < 0)
+			return -EINVAL;
+	for (size_t i = 0; i < labels->n; i++) {
+		const char *label = labels->v[i] + strspn(labels->v[i], " \t");
+		size_t key = strcspn(label, "=");
+
+		if (key == 0)
+			return err_set(e, EINVAL, "invalid label '%s': empty name", labels->v[i]);
+		if (strcspn(label, " \t") < key)
+			return err_set(e, EINVAL, "label '%.*s' contains whitespaces", (int)key,
+				       label);
+		strv_add(&all, labels->v[i]);
+	}
+	for (size_t i = 0; i < all.n; i++) {
+		own_free char *pair =
+			strchr(all.v[i], '=') ? xstrdup(all.v[i]) : xasprintf("%s=", all.v[i]);
+
+		strv_env_set(out, pair);
 	}
 	return 0;
 }

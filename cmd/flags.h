@@ -5,18 +5,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cmd/limits.h"
 #include "cmd/opt.h"
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
 struct run_flags {
-	struct strv add_host, attach, cap_add, cap_drop, env, env_file, group_add, label, tmpfs,
-		volume;
-	const char *cidfile, *cpus, *detach_keys, *domainname, *entrypoint, *hostname, *kernel,
-		*machine, *name, *platform, *pull, *stop_signal, *user, *workdir;
-	bool detach, init, interactive, privileged, quiet, read_only, rm, sig_proxy, tty;
-	uint64_t memory, shm_size;
-	int64_t stop_timeout;
+	struct strv add_host, annotation, attach, cap_add, cap_drop, device, device_cgroup_rule,
+		dns, dns_option, dns_search, env, env_file, expose, group_add, label, label_file,
+		link, link_local_ip, log_opt, network_alias, security_opt, storage_opt, sysctl,
+		tmpfs, ulimit, volume;
+	const char *cgroup_parent, *cgroupns, *cidfile, *detach_keys, *domainname, *entrypoint,
+		*gpus, *hostname, *ip, *ip6, *ipc, *isolation, *kernel, *log_driver, *mac_address,
+		*machine, *name, *pid, *platform, *pull, *runtime, *stop_signal, *user, *userns,
+		*uts, *volume_driver, *workdir;
+	bool detach, disable_content_trust, init, interactive, oom_kill_disable, privileged, quiet,
+		read_only, rm, sig_proxy, tty, use_api_socket;
+	uint64_t shm_size;
+	int64_t memory_swappiness, oom_score_adj, stop_timeout;
+	struct limit_flags limits;
 };
 
 /* stop_timeout where none was given. */
@@ -34,8 +41,11 @@ extern const struct opt run_opts[];
 int flags_env(const struct strv *files, const struct strv *env, struct strv *out, struct err *e);
 /*
  * An --env-file's text, appended to out. own: our environment, for lines
- * without a value.
+ * without a value; NULL: these are appended as they are.
  */
 int env_file_parse(const char *text, size_t len, char *const *own, struct strv *out, struct err *e);
+/* The labels of --label-file's lines, then --label's, as "key=value"; a later one counts. */
+int flags_labels(const struct strv *files, const struct strv *labels, struct strv *out,
+		 struct err *e);
 
 #endif

@@ -7,14 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cmd/human.h"
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
 
 #define PATH_DEFAULT "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-/* docker's own bounds */
-#define MEMORY_MIN   (6ULL << 20)
-#define CPUS_MIN     10000U /* millionths */
 #define HOSTNAME_MAX 64U
 /* How much of the id is the default host name. */
 #define SHORT_ID 12
@@ -94,13 +90,8 @@ static void plan_labels(struct box_spec *s, const struct plan_input *in)
 
 	while (js_each(js_get(config_of(in->image), "Labels"), &it, &key, &value))
 		strv_addf(&s->labels, "%s=%s", key, js_text(value) ? js_text(value) : "");
-	for (size_t i = 0; i < in->flags->label.n; i++) {
-		const char *label = in->flags->label.v[i];
-		own_free char *pair = NULL;
-
-		pair = strchr(label, '=') ? xstrdup(label) : xasprintf("%s=", label);
-		strv_env_set(&s->labels, pair);
-	}
+	for (size_t i = 0; i < in->labels->n; i++)
+		strv_env_set(&s->labels, in->labels->v[i]);
 }
 
 static int plan_hostname(struct box_spec *s, const struct run_flags *f, struct err *e)
@@ -147,59 +138,6 @@ static int plan_add_host(struct box_spec *s, const char *text, struct err *e)
 		return err_set(e, EINVAL, "invalid IP address in add-host: \"%s\"", ip);
 	strv_addf(&s->extra_hosts, "%.*s:%s", (int)n, text, ip);
 	return 0;
-}
-
-static int plan_cpus(struct box_spec *s, const char *text, unsigned cpus, struct err *e)
-{
-	uint64_t micro;
-
-	if (text == NULL)
-		return 0;
-	if (!parse_decimal_micro(text, &micro))
-		return err_set(e, EINVAL,
-			       "invalid argument \"%s\" for \"--cpus\" flag: must be a number such "
-			       "as 1.5",
-			       text);
-	if (micro == 0)
-		return 0;
-	if (micro < CPUS_MIN || micro > cpus * 1000000ULL)
-		return err_set(e, EINVAL,
-			       "range of CPUs is from 0.01 to %u.00, as there are only %u CPUs "
-			       "available",
-			       cpus, cpus);
-	s->limits.nano_cpus = micro * 1000;
-	return 0;
-}
-
-/*
- * docker takes more than the host has: there, memory is only counted. Here it
- * would be a promise to a machine that cannot be kept.
- */
-static int plan_memory(struct box_spec *s, uint64_t want, uint64_t host, struct err *e)
-{
-	char most[32];
-
-	if (want && want < MEMORY_MIN)
-		return err_set(e, EINVAL, "minimum memory limit allowed is 6MB");
-	if (want > host) {
-		human_size_binary(host, most, sizeof(most));
-		return err_set(e, EINVAL,
-			       "range of memory is from 6MB to %s, as there is no more available",
-			       most);
-	}
-	s->limits.memory = want;
-	return 0;
-}
-
-static int plan_limits(struct box_spec *s, const struct plan_input *in, struct err *e)
-{
-	const struct run_flags *f = in->flags;
-
-	int rc = plan_memory(s, f->memory, in->host.memory, e);
-
-	if (f->shm_size)
-		s->shm_size = f->shm_size;
-	return rc < 0 ? rc : plan_cpus(s, f->cpus, in->host.cpus, e);
 }
 
 /* -a, -d and -i come out as the streams that are followed. */
@@ -299,6 +237,8 @@ static void plan_simple(struct box_spec *s, const struct plan_input *in)
 	s->privileged = f->privileged;
 	s->auto_remove = f->rm;
 	s->detached = f->detach;
+	if (f->shm_size)
+		s->shm_size = f->shm_size;
 }
 
 /* What makes no sense whatever the image is. */
@@ -344,7 +284,13 @@ int plan_make(struct box_spec *s, const struct plan_input *in, struct err *e)
 	if (rc == 0)
 		rc = plan_cwd(s, in, e);
 	if (rc == 0)
-		rc = plan_limits(s, in, e);
+		rc = limits_set(&s->limits, &f->limits, &in->host.limits, in->warnings, e);
+	if (rc == 0)
+		rc = plan_inside(s, f, e);
+	if (rc == 0)
+		rc = plan_modes(s, in, e);
+	if (rc == 0)
+		rc = plan_net(s, in, e);
 	if (rc == 0)
 		rc = plan_attach(s, f, e);
 	if (rc == 0)

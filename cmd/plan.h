@@ -14,21 +14,29 @@
 struct plan_host {
 	const char *cwd;  /* for relative bind sources */
 	const char *home; /* for ~; NULL: unknown */
-	unsigned cpus;	  /* how many there are */
-	uint64_t memory;  /* bytes */
+	struct limit_host limits;
 };
 
 struct plan_input {
 	const struct run_flags *flags;
 	const struct strv *env;		/* as flags_env made it */
+	const struct strv *labels;	/* as flags_labels made them */
 	const struct operands *command; /* what follows the image; n may be 0 */
 	const char *image_name;		/* as typed */
 	const struct image *image;	/* NULL: only check what the user wrote, before a pull */
 	struct plan_host host;
+	struct strv *warnings; /* lines for stderr are appended; NULL: not wanted */
 };
 
 /* Fills a spec made by box_spec_init. */
 int plan_make(struct box_spec *s, const struct plan_input *in, struct err *e);
+
+/* plan_inside.c: what is found inside */
+int plan_inside(struct box_spec *s, const struct run_flags *f, struct err *e);
+/* plan_modes.c: what means little in a machine, or would be a lie */
+int plan_modes(struct box_spec *s, const struct plan_input *in, struct err *e);
+/* plan_net.c: names, addresses, ports */
+int plan_net(struct box_spec *s, const struct plan_input *in, struct err *e);
 
 /* plan_mount.c */
 int plan_volume(struct box_spec *s, const char *text, const struct plan_host *h, struct err *e);

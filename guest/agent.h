@@ -51,6 +51,8 @@ struct agent {
 	int host_fs;
 	bool sync_root;
 	struct strv rlimits; /* of all tasks */
+	int32_t oom_score_adj;
+	struct wire_limits limits; /* as they are applied */
 	struct memory *memory;
 	struct task *tasks;
 	struct syncing *syncs;
@@ -111,9 +113,17 @@ bool sigpipe_is_deadly(const struct agent *a, pid_t pid);
 /* Its part that reads /proc/<pid>/status. */
 bool sigpipe_status_is_default(const char *status);
 
+/* ---- limits.c */
+
+/* In the container's cgroup, which has a controller's files once it is enabled. */
+int cgroup_write(const struct agent *a, const char *name, const char *text, struct err *e);
+int cgroup_enable(const struct agent *a, const char *controller, struct err *e);
+/* Writes what differs from what is applied. */
+int limits_apply(struct agent *a, const struct wire_limits *l, struct err *e);
+
 /* ---- memory.c */
 
-/* Limits the container's cgroup as BOOT says; before a task is in it. */
+/* Where there is room for more: watches what the container uses; before a task is in its cgroup. */
 void memory_apply(struct agent *a, const struct wire_boot *b);
 /* Bytes it may use, or all that there will ever be. */
 uint64_t memory_limit(const struct agent *a);

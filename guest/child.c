@@ -115,6 +115,20 @@ static int apply_rlimits(const struct strv *limits, struct err *e)
 	return 0;
 }
 
+/* The container's, for every task; what a task starts has it from it. */
+static int apply_oom_score(int32_t adj, struct err *e)
+{
+	own_free char *text = xasprintf("%d", adj);
+	own_fd int fd = -1;
+
+	if (adj == 0)
+		return 0;
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || fd_write_full(fd, text, strlen(text)) < 0)
+		return err_sys(e, "set the OOM score");
+	return 0;
+}
+
 static int set_stdio(const struct child *c, int slave, struct err *e)
 {
 	for (int i = 0; i < 3; i++) {
@@ -408,6 +422,8 @@ void child_run(const struct child *c)
 		rc = open_terminal(c, &master, &slave, &e);
 	if (rc == 0)
 		rc = apply_rlimits(&c->agent->rlimits, &e);
+	if (rc == 0)
+		rc = apply_oom_score(c->agent->oom_score_adj, &e);
 	if (rc == 0)
 		rc = set_stdio(c, slave, &e);
 	if (rc < 0)

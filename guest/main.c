@@ -68,17 +68,15 @@ static uint64_t boot_time(void)
 }
 
 /*
- * The limits are the VM's, but for memory's (memory.c), so that a container's
- * cgroup needs no other controllers. Who is privileged may want to hand them
- * on. One by one: a kernel may lack some.
+ * Who is privileged may want to hand the controllers on. One by one: a kernel
+ * may lack some.
  */
-static void enable_controllers(int cgroup)
+static void enable_controllers(const struct agent *a)
 {
-	static const char *const names[] = { "+cpuset", "+cpu", "+io", "+memory", "+pids" };
-	own_fd int fd = openat(cgroup, "../cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
+	static const char *const names[] = { "cpuset", "cpu", "io", "memory", "pids" };
 
-	for (size_t i = 0; fd >= 0 && i < sizeof(names) / sizeof(names[0]); i++)
-		(void)fd_write_full(fd, names[i], strlen(names[i]));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		(void)cgroup_enable(a, names[i], NULL);
 }
 
 static int prepare_cgroup(struct agent *a, struct err *e)
@@ -141,9 +139,12 @@ static int apply_boot(struct agent *a, struct wire_boot *b, struct err *e)
 		return err_sys(e, "set the clock");
 	a->sync_root = b->flags & WIRE_BOOT_SYNC_ROOT;
 	strv_add_all(&a->rlimits, &b->rlimits);
+	a->oom_score_adj = b->oom_score_adj;
+	if (limits_apply(a, &b->limits, e) < 0)
+		return -e->code;
 	memory_apply(a, b);
 	if (b->task.flags & WIRE_TASK_PRIVILEGED)
-		enable_controllers(a->cgroup);
+		enable_controllers(a);
 	if (has_binds(b)) {
 		a->host_fs = mount_virtiofs(WIRE_FS_HOST, e);
 		if (a->host_fs < 0)

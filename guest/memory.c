@@ -1,4 +1,4 @@
-/* memory.c: what the container may use, and memory that comes when it is needed. */
+/* memory.c: memory that comes when the container needs it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -15,8 +15,8 @@
 /*
  * Theory of operation.
  *
- * -m is the container's cgroup's memory.max: past it the kernel's OOM killer
- * strikes in the container, as with docker.
+ * -m is the container's cgroup's memory.max (limits.c): past it the kernel's
+ * OOM killer strikes in the container, as with docker.
  *
  * Without -m the VM starts small and has room for more: virtio-mem's driver
  * adds what the host offers, and the host offers what we ask for (MEMORY).
@@ -58,24 +58,21 @@ struct memory {
 	uint64_t start, total;	     /* MemTotal, at the start and now */
 	uint64_t others;	     /* not the container's, at the start */
 	uint64_t room, asked;	     /* of the host */
-	uint64_t max;		     /* the container's limit; 0: none */
 };
 
-static int write_file(int dir, const char *name, const char *text)
+static void write_high(const struct memory *m, const char *text)
 {
-	own_fd int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
-	int rc = fd < 0 ? -errno : fd_write_full(fd, text, strlen(text));
+	struct err e = ERR_INIT;
 
-	if (rc < 0)
-		agent_say("%s: %s", name, strerror(-rc));
-	return rc < 0 ? rc : 0;
+	if (cgroup_write(m->agent, "memory.high", text, &e) < 0)
+		agent_say("%s", e.msg);
 }
 
-static int write_bytes(const struct memory *m, const char *name, uint64_t bytes)
+static void set_mark(const struct memory *m, uint64_t bytes)
 {
 	own_free char *text = xasprintf("%llu", (unsigned long long)bytes);
 
-	return write_file(m->agent->cgroup, name, text);
+	write_high(m, text);
 }
 
 static uint64_t mem_total(uint64_t *unused)
@@ -137,7 +134,7 @@ static void let_go(struct memory *m)
 	loop_del(m->events_watch);
 	m->patience = NULL;
 	m->events_watch = NULL;
-	write_file(m->agent->cgroup, "memory.high", "max");
+	write_high(m, "max");
 }
 
 static void no_patience(void *arg)
@@ -176,7 +173,7 @@ static void review(struct memory *m)
 		ask(m);
 	}
 	/* A mark below what is in use would have us search for what can be dropped. */
-	write_bytes(m, "memory.high", high || m->patience ? hard_mark(m) : soft_mark(m));
+	set_mark(m, high || m->patience ? hard_mark(m) : soft_mark(m));
 }
 
 /* Reading it is what makes the next change be told. */
@@ -246,7 +243,7 @@ static void watch(struct memory *m)
 	m->uevents_watch = loop_add(a->loop, m->uevents, EPOLLIN, on_uevent, m, &e);
 	m->events_watch = loop_add(a->loop, m->events, EPOLLPRI, on_events, m, &e);
 	if (m->uevents_watch && m->events_watch)
-		write_bytes(m, "memory.high", soft_mark(m));
+		set_mark(m, soft_mark(m));
 }
 
 void memory_apply(struct agent *a, const struct wire_boot *b)
@@ -254,27 +251,23 @@ void memory_apply(struct agent *a, const struct wire_boot *b)
 	uint64_t unused = 0;
 	struct memory *m;
 
-	if (b->memory_max == 0 && b->memory_room == 0)
+	if (b->memory_room == 0)
 		return;
 	m = a->memory = xcalloc(1, sizeof(*m));
 	m->agent = a;
 	m->room = b->memory_room;
 	m->start = m->total = mem_total(&unused);
 	m->others = m->total - unused;
-	if (write_file(a->cgroup, "../cgroup.subtree_control", "+memory") < 0)
+	if (cgroup_enable(a, "memory", NULL) < 0)
 		return; /* a kernel without it: the VM's size is the limit */
-	m->max = b->memory_max;
-	if (b->memory_max)
-		write_bytes(m, "memory.max", b->memory_max);
-	if (b->memory_room)
-		watch(m);
+	watch(m);
 }
 
 uint64_t memory_limit(const struct agent *a)
 {
 	const struct memory *m = a->memory;
 
-	if (m && m->max)
-		return m->max;
+	if (a->limits.memory_max)
+		return a->limits.memory_max;
 	return m ? m->start + m->room : mem_total(NULL);
 }

@@ -203,6 +203,55 @@ static int copy_nodes(int from, int to, int depth, struct err *e)
 	return 0;
 }
 
+/* As a host's udev would have it; else as the kernel has it. */
+static mode_t node_mode(const char *name, mode_t mode)
+{
+	return strcmp(name, "fuse") == 0 || strcmp(name, "net/tun") == 0 ? S_IFCHR | 0666 : mode;
+}
+
+/* "net/tun:/dev/net/tun" */
+static int make_device(int all, const char *device, struct err *e)
+{
+	const char *path = strchr(device, ':'), *base = path ? strrchr(path, '/') : NULL;
+	own_free char *name = base ? xstrndup(device, (size_t)(path - device)) : NULL;
+	own_free char *folder = base ? xstrndup(path + 1, (size_t)(base - path)) : NULL;
+	struct stat st, there;
+	own_fd int at = -1;
+
+	if (name == NULL)
+		return err_set(e, EINVAL, "invalid device: %s", device);
+	if (fstatat(all, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(e, "the machine has no device /dev/%s", name);
+	at = target_make(AT_FDCWD, folder, true, e);
+	if (at < 0)
+		return at;
+	if (mknodat(at, base + 1, node_mode(name, st.st_mode), st.st_rdev) == 0)
+		return 0;
+	if (errno == EEXIST && fstatat(at, base + 1, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    (there.st_mode & S_IFMT) == (st.st_mode & S_IFMT) && there.st_rdev == st.st_rdev)
+		return 0;
+	return err_set(e, EEXIST, "create the device %s: another file is there", path + 1);
+}
+
+static int make_devices(const struct strv *devices, struct err *e)
+{
+	own_fd int all = -1;
+	mode_t mask;
+	int rc = 0;
+
+	if (devices->n == 0)
+		return 0;
+	all = fs_new("devtmpfs", "devtmpfs", NULL, 0, e);
+	if (all < 0)
+		return all;
+	for (size_t i = 0; rc == 0 && i < devices->n; i++) {
+		mask = umask(0);
+		rc = make_device(all, devices->v[i], e);
+		umask(mask);
+	}
+	return rc;
+}
+
 static int fill_dev(bool privileged, struct err *e)
 {
 	own_fd int dev = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -238,11 +287,11 @@ static int mount_dev(const struct wire_boot *b, struct err *e)
 		rc = fill_dev(privileged, e);
 	if (rc == 0)
 		rc = mount_fs("devpts", "/dev/pts", pts, SYS_MOUNT_NOSUID | SYS_MOUNT_NOEXEC, e);
-	if (rc == 0)
+	if (rc == 0 && !(b->flags & WIRE_BOOT_NO_SHM))
 		rc = mount_fs("tmpfs", "/dev/shm", shm, NO_SUID_EXEC_DEV, e);
 	if (rc == 0)
 		rc = mount_fs("mqueue", "/dev/mqueue", NULL, NO_SUID_EXEC_DEV, e);
-	return rc;
+	return rc < 0 ? rc : make_devices(&b->devices, e);
 }
 
 int mount_console(int slave, struct err *e)
@@ -329,7 +378,8 @@ static int mount_kernel_fs(const struct wire_boot *b, struct err *e)
 	if (rc == 0)
 		rc = mount_plain("sysfs", "/sys", NO_SUID_EXEC_DEV | ro, e);
 	if (rc == 0)
-		rc = mount_fs("cgroup2", "/sys/fs/cgroup", NULL, NO_SUID_EXEC_DEV | ro, e);
+		rc = mount_fs("cgroup2", "/sys/fs/cgroup", NULL,
+			      NO_SUID_EXEC_DEV | (b->flags & WIRE_BOOT_CGROUP_WRITE ? 0 : ro), e);
 	return rc;
 }
 
@@ -498,7 +548,8 @@ int mount_container(const struct agent *a, const struct wire_boot *b, struct err
 		rc = mount_mounts(a->host_fs, b, e);
 	if (rc == 0)
 		rc = mount_files(files, b, e);
-	if (rc == 0 && !(b->task.flags & WIRE_TASK_PRIVILEGED))
+	if (rc == 0 && !(b->task.flags & WIRE_TASK_PRIVILEGED) &&
+	    !(b->flags & WIRE_BOOT_SYSTEM_PATHS))
 		rc = restrict_kernel_fs(e);
 	if (rc < 0)
 		return rc;

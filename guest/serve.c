@@ -99,12 +99,22 @@ static void set_clock(const struct wire_time *m)
 		agent_say("set the clock: %s", strerror(errno));
 }
 
+/* The host has checked them; there is nobody to tell who could do something about it. */
+static void set_limits(struct agent *a, const struct wire_limits *l)
+{
+	struct err e = ERR_INIT;
+
+	if (limits_apply(a, l, &e) < 0)
+		agent_say("%s", e.msg);
+}
+
 static int on_frame(struct agent *a, const struct wire_frame *f)
 {
 	union {
 		struct wire_task task;
 		struct wire_signal signal;
 		struct wire_resize resize;
+		struct wire_limits limits;
 		struct wire_time time;
 		struct wire_query query;
 		struct wire_sync sync;
@@ -128,6 +138,11 @@ static int on_frame(struct agent *a, const struct wire_frame *f)
 		rc = wire_get_resize(f->payload, f->len, &m.resize);
 		if (rc == 0)
 			task_resize(a, &m.resize);
+		break;
+	case WIRE_LIMITS:
+		rc = wire_get_limits(f->payload, f->len, &m.limits);
+		if (rc == 0)
+			set_limits(a, &m.limits);
 		break;
 	case WIRE_TIME:
 		rc = wire_get_time(f->payload, f->len, &m.time);

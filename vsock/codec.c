@@ -28,7 +28,9 @@
 #define TASK_FLAGS                                                                 \
 	(WIRE_TASK_TTY | WIRE_TASK_STDIN | WIRE_TASK_INIT | WIRE_TASK_PRIVILEGED | \
 	 WIRE_TASK_NO_STDOUT | WIRE_TASK_NO_STDERR | WIRE_TASK_NO_NEW_PRIVS | WIRE_TASK_UNPACK)
-#define BOOT_FLAGS (WIRE_BOOT_ROOT_READ_ONLY | WIRE_BOOT_SYNC_ROOT)
+#define BOOT_FLAGS                                                                 \
+	(WIRE_BOOT_ROOT_READ_ONLY | WIRE_BOOT_SYNC_ROOT | WIRE_BOOT_SYSTEM_PATHS | \
+	 WIRE_BOOT_CGROUP_WRITE | WIRE_BOOT_NO_SHM)
 
 /* ---- writing */
 
@@ -165,6 +167,16 @@ static void put_task(struct str *out, const struct wire_task *t)
 	put_strings(out, &t->groups);
 }
 
+static void put_limits(struct str *out, const struct wire_limits *l)
+{
+	put_u64(out, l->memory_max);
+	put_u64(out, l->memory_low);
+	put_u64(out, l->pids_max);
+	put_u64(out, l->cpu_quota);
+	put_u32(out, l->cpu_period);
+	put_u32(out, l->cpu_weight);
+}
+
 void wire_put_boot(struct str *out, const struct wire_boot *m)
 {
 	size_t at = frame_begin(out, WIRE_BOOT);
@@ -172,7 +184,8 @@ void wire_put_boot(struct str *out, const struct wire_boot *m)
 	put_u32(out, m->flags);
 	put_u64(out, m->realtime_ns);
 	put_u64(out, m->shm_size);
-	put_u64(out, m->memory_max);
+	put_limits(out, &m->limits);
+	put_u32(out, (uint32_t)m->oom_score_adj);
 	put_u64(out, m->memory_room);
 	put_string(out, m->hostname);
 	put_string(out, m->domainname);
@@ -192,6 +205,7 @@ void wire_put_boot(struct str *out, const struct wire_boot *m)
 	}
 	put_strings(out, &m->sysctls);
 	put_strings(out, &m->rlimits);
+	put_strings(out, &m->devices);
 	put_task(out, &m->task);
 	frame_end(out, at);
 }
@@ -220,6 +234,14 @@ void wire_put_resize(struct str *out, const struct wire_resize *m)
 	put_u32(out, m->task);
 	put_u16(out, m->rows);
 	put_u16(out, m->cols);
+	frame_end(out, at);
+}
+
+void wire_put_limits(struct str *out, const struct wire_limits *m)
+{
+	size_t at = frame_begin(out, WIRE_LIMITS);
+
+	put_limits(out, m);
 	frame_end(out, at);
 }
 
@@ -453,6 +475,25 @@ static bool get_files(struct cur *c, struct wire_boot *m)
 	return true;
 }
 
+static bool get_limits(struct cur *c, struct wire_limits *l)
+{
+	return cur_u64(c, &l->memory_max) && cur_u64(c, &l->memory_low) &&
+	       cur_u64(c, &l->pids_max) && cur_u64(c, &l->cpu_quota) &&
+	       cur_u32(c, &l->cpu_period) && cur_u32(c, &l->cpu_weight) &&
+	       (l->cpu_quota == 0 || l->cpu_period >= WIRE_CPU_PERIOD_MIN) &&
+	       l->cpu_period <= WIRE_CPU_PERIOD_MAX && l->cpu_weight <= WIRE_CPU_WEIGHT_MAX;
+}
+
+static bool get_oom_score(struct cur *c, int32_t *out)
+{
+	uint32_t v;
+
+	if (!cur_u32(c, &v))
+		return false;
+	*out = (int32_t)v;
+	return *out >= -WIRE_OOM_SCORE_MAX && *out <= WIRE_OOM_SCORE_MAX;
+}
+
 int wire_get_boot(const void *p, size_t n, struct wire_boot *m)
 {
 	struct cur c = cur_of(p, n);
@@ -461,10 +502,11 @@ int wire_get_boot(const void *p, size_t n, struct wire_boot *m)
 	memset(m, 0, sizeof(*m));
 	rc = done(&c, cur_u32(&c, &m->flags) && (m->flags & ~BOOT_FLAGS) == 0 &&
 			      cur_u64(&c, &m->realtime_ns) && cur_u64(&c, &m->shm_size) &&
-			      cur_u64(&c, &m->memory_max) && cur_u64(&c, &m->memory_room) &&
-			      get_string(&c, &m->hostname) && get_string(&c, &m->domainname) &&
-			      get_mounts(&c, m) && get_files(&c, m) &&
-			      get_strings(&c, &m->sysctls) && get_strings(&c, &m->rlimits) &&
+			      get_limits(&c, &m->limits) && get_oom_score(&c, &m->oom_score_adj) &&
+			      cur_u64(&c, &m->memory_room) && get_string(&c, &m->hostname) &&
+			      get_string(&c, &m->domainname) && get_mounts(&c, m) &&
+			      get_files(&c, m) && get_strings(&c, &m->sysctls) &&
+			      get_strings(&c, &m->rlimits) && get_strings(&c, &m->devices) &&
 			      get_task(&c, &m->task) && m->task.id == WIRE_TASK_MAIN &&
 			      !(m->task.flags & WIRE_TASK_UNPACK));
 	if (rc < 0)
@@ -499,6 +541,14 @@ int wire_get_resize(const void *p, size_t n, struct wire_resize *m)
 
 	memset(m, 0, sizeof(*m));
 	return done(&c, cur_u32(&c, &m->task) && cur_u16(&c, &m->rows) && cur_u16(&c, &m->cols));
+}
+
+int wire_get_limits(const void *p, size_t n, struct wire_limits *m)
+{
+	struct cur c = cur_of(p, n);
+
+	memset(m, 0, sizeof(*m));
+	return done(&c, get_limits(&c, m));
 }
 
 int wire_get_time(const void *p, size_t n, struct wire_time *m)
@@ -635,6 +685,7 @@ void wire_boot_free(struct wire_boot *m)
 	free(m->domainname);
 	strv_free(&m->sysctls);
 	strv_free(&m->rlimits);
+	strv_free(&m->devices);
 	wire_task_free(&m->task);
 	memset(m, 0, sizeof(*m));
 }

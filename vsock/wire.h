@@ -34,7 +34,7 @@
  *	                 <-                   BOOT (machine's set-up + task 1)
  *	(stream connections of task 1) ->
  *	STARTED          ->                   or FAILED
- *	                 <-                   SIGNAL, RESIZE, TIME, EXEC ...
+ *	                 <-                   SIGNAL, RESIZE, TIME, LIMITS, EXEC ...
  *	MEMORY           ->                   whenever the container needs more
  *	                 <-                   QUERY: what does the container use?
  *	PROCESS ... STATS ->                  the answer
@@ -82,6 +82,7 @@ enum wire_type {
 	WIRE_EXEC,
 	WIRE_SIGNAL,
 	WIRE_RESIZE,
+	WIRE_LIMITS,
 	WIRE_TIME,
 	WIRE_QUERY,
 	WIRE_SYNC,
@@ -255,16 +256,35 @@ struct wire_file {
 	char *data; /* text */
 };
 
+/* Of the container's cgroup, in BOOT and, changed, in LIMITS. 0: none of its own. */
+#define WIRE_CPU_PERIOD_MIN 1000U
+#define WIRE_CPU_PERIOD_MAX 1000000U
+#define WIRE_CPU_WEIGHT_MAX 10000U
+
+struct wire_limits {
+	uint64_t memory_max; /* bytes */
+	uint64_t memory_low; /* bytes that are not reclaimed while there are others */
+	uint64_t pids_max;
+	uint64_t cpu_quota;  /* microseconds in each cpu_period */
+	uint32_t cpu_period; /* microseconds, WIRE_CPU_PERIOD_MIN to _MAX; 0 without a quota */
+	uint32_t cpu_weight; /* 1 to WIRE_CPU_WEIGHT_MAX */
+};
+
 /* struct wire_boot.flags */
 #define WIRE_BOOT_ROOT_READ_ONLY (1U << 0)
 #define WIRE_BOOT_SYNC_ROOT	 (1U << 1) /* sync the root before EXITED; else only other mounts */
+#define WIRE_BOOT_SYSTEM_PATHS	 (1U << 2) /* nothing of /proc and /sys is masked or read-only */
+#define WIRE_BOOT_CGROUP_WRITE	 (1U << 3) /* /sys/fs/cgroup is writable */
+#define WIRE_BOOT_NO_SHM	 (1U << 4) /* without /dev/shm */
+#define WIRE_OOM_SCORE_MAX	 1000
 
 struct wire_boot {
 	uint32_t flags;
 	uint64_t realtime_ns;
-	uint64_t shm_size;    /* bytes of /dev/shm */
-	uint64_t memory_max;  /* bytes the container may use; 0: all there is */
-	uint64_t memory_room; /* bytes the guest may get later (MEMORY); 0: it has all */
+	uint64_t shm_size; /* bytes of /dev/shm */
+	struct wire_limits limits;
+	int32_t oom_score_adj; /* of every task; -WIRE_OOM_SCORE_MAX to WIRE_OOM_SCORE_MAX */
+	uint64_t memory_room;  /* bytes the guest may get later (MEMORY); 0: it has all */
 	char *hostname;
 	char *domainname;
 	struct wire_mount *mounts; /* in the order they are to be mounted */
@@ -273,6 +293,7 @@ struct wire_boot {
 	uint32_t nfiles;
 	struct strv sysctls; /* "net.core.somaxconn=1024" */
 	struct strv rlimits; /* "nofile=1024:2048" */
+	struct strv devices; /* "net/tun:/dev/net/tun": a device of the kernel's, and where */
 	struct wire_task task;
 };
 

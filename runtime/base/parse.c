@@ -26,6 +26,38 @@ bool parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out)
 	return true;
 }
 
+/* Moves past digits; false where there are none, or they are more than max. */
+static bool list_number(const char **s, unsigned max, unsigned *out)
+{
+	unsigned v = 0;
+	const char *start = *s;
+
+	for (; **s >= '0' && **s <= '9'; (*s)++) {
+		v = v * 10 + (unsigned)(**s - '0');
+		if (v > max)
+			return false;
+	}
+	*out = v;
+	return *s > start;
+}
+
+bool parse_list(const char *s, unsigned char *bits, unsigned nbits)
+{
+	unsigned from, to;
+
+	memset(bits, 0, nbits / 8);
+	do {
+		if (!list_number(&s, nbits - 1, &from))
+			return false;
+		to = from;
+		if (*s == '-' && (s++, !list_number(&s, nbits - 1, &to) || to < from))
+			return false;
+		for (; from <= to; from++)
+			bits[from / 8] |= (unsigned char)(1U << from % 8);
+	} while (*s++ == ',');
+	return s[-1] == 0;
+}
+
 /*
  * Reads digits[.digits] as value * scale, truncating what is below one.
  * Returns the first character that does not belong to it, or NULL.

@@ -14,6 +14,9 @@ bool parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out);
 bool parse_size(const char *s, uint64_t *out);
 /* A number such as 1.5 as millionths (--cpus). */
 bool parse_decimal_micro(const char *s, uint64_t *out);
+/* "0-2,7": these of the nbits bits (a multiple of 8); false if malformed or one is too large. */
+bool parse_list(const char *s, unsigned char *bits, unsigned nbits);
+
 /* Go durations: 300ms, 1.5s, 1m30s, 2h; nanoseconds. A bare 0 is allowed. */
 bool parse_duration(const char *s, uint64_t *ns);
 /* docker's booleans: 1 t true TRUE True / 0 f false FALSE False. */

@@ -12,6 +12,10 @@
 #include "vsock/codec.h"
 
 #define RESOLV_MAX (64U << 10)
+/* docker's */
+#define CPU_PERIOD 100000U /* microseconds, where none was given */
+#define SHARES_MIN 2U
+#define SHARES_MAX 262144U
 
 static const char hosts_head[] = "127.0.0.1\tlocalhost\n"
 				 "::1\tlocalhost ip6-localhost ip6-loopback\n"
@@ -59,15 +63,57 @@ static void add_file(struct wire_boot *b, const struct box_spec *spec, const cha
 		(struct wire_file){ .path = xstrdup(path), .mode = 0644, .data = data };
 }
 
-static char *resolv_text(void)
+/* The lines of the host's file that begin with none of the words. */
+static void add_lines(struct str *out, const char *text, const char *const *words)
 {
-	struct str s = STR_INIT;
+	for (const char *line = text, *end; *line; line = end) {
+		size_t word = strcspn(line, " \t\n");
+		bool mine = false;
 
-	if (file_read(AT_FDCWD, "/etc/resolv.conf", RESOLV_MAX, &s, NULL) < 0 ||
-	    (s.len && memchr(s.s, 0, s.len)))
-		s.len = 0;
-	if (s.s)
-		s.s[s.len] = 0;
+		end = line + strcspn(line, "\n");
+		end += *end == '\n';
+		for (const char *const *w = words; *w; w++)
+			mine = mine || (strlen(*w) == word && strncmp(line, *w, word) == 0);
+		if (!mine)
+			str_add_mem(out, line, (size_t)(end - line));
+	}
+	if (out->len && out->s[out->len - 1] != '\n')
+		str_add_char(out, '\n');
+}
+
+static void add_list(struct str *out, const char *word, const struct strv *values)
+{
+	str_add(out, word);
+	for (size_t i = 0; i < values->n; i++)
+		str_addf(out, " %s", values->v[i]);
+	str_add_char(out, '\n');
+}
+
+/* The host's, but for what --dns and its kin replace; a search list of "." is none. */
+static char *resolv_text(const struct box_spec *spec)
+{
+	const char *words[5] = { NULL };
+	own_str struct str host = STR_INIT;
+	struct str s = STR_INIT;
+	unsigned n = 0;
+
+	if (spec->dns.n)
+		words[n++] = "nameserver";
+	if (spec->dns_search.n) {
+		words[n++] = "search";
+		words[n++] = "domain";
+	}
+	if (spec->dns_options.n)
+		words[n++] = "options";
+	if (file_read(AT_FDCWD, "/etc/resolv.conf", RESOLV_MAX, &host, NULL) == 0 && host.len &&
+	    memchr(host.s, 0, host.len) == NULL)
+		add_lines(&s, host.s, words);
+	for (size_t i = 0; i < spec->dns.n; i++)
+		str_addf(&s, "nameserver %s\n", spec->dns.v[i]);
+	if (spec->dns_search.n && !strv_has(&spec->dns_search, "."))
+		add_list(&s, "search", &spec->dns_search);
+	if (spec->dns_options.n)
+		add_list(&s, "options", &spec->dns_options);
 	return str_steal(&s);
 }
 
@@ -120,7 +166,8 @@ static void set_task(struct wire_task *t, const struct box_spec *spec, unsigned 
 	t->id = WIRE_TASK_MAIN;
 	t->flags = (spec->tty ? WIRE_TASK_TTY : 0) | (spec->open_stdin ? WIRE_TASK_STDIN : 0) |
 		   (spec->init ? WIRE_TASK_INIT : 0) |
-		   (spec->privileged ? WIRE_TASK_PRIVILEGED : 0);
+		   (spec->privileged ? WIRE_TASK_PRIVILEGED : 0) |
+		   (spec->no_new_privs ? WIRE_TASK_NO_NEW_PRIVS : 0);
 	t->rows = rows;
 	t->cols = cols;
 	t->caps = spec->caps;
@@ -131,6 +178,47 @@ static void set_task(struct wire_task *t, const struct box_spec *spec, unsigned 
 	strv_add_all(&t->groups, &spec->groups);
 }
 
+/* docker's shares, 2 to 262144 of which 1024 are usual, on cgroup v2's scale, as its runtimes do.
+ */
+static uint32_t weight_of(uint64_t shares)
+{
+	if (shares == 0)
+		return 0;
+	shares = shares < SHARES_MIN ? SHARES_MIN : shares > SHARES_MAX ? SHARES_MAX : shares;
+	return (uint32_t)(1 + (shares - SHARES_MIN) * (WIRE_CPU_WEIGHT_MAX - 1) /
+				      (SHARES_MAX - SHARES_MIN));
+}
+
+void boot_limits(struct wire_limits *w, const struct box_limits *l)
+{
+	*w = (struct wire_limits){ .memory_max = l->memory,
+				   .memory_low = l->memory_reservation,
+				   .pids_max = l->pids,
+				   .cpu_quota = l->cpu_quota > 0 ? (uint64_t)l->cpu_quota : 0,
+				   .cpu_period = (uint32_t)l->cpu_period,
+				   .cpu_weight = weight_of(l->cpu_shares) };
+	if (l->nano_cpus) {
+		w->cpu_period = CPU_PERIOD;
+		w->cpu_quota = l->nano_cpus * CPU_PERIOD / 1000000000;
+	}
+	if (w->cpu_quota && w->cpu_period == 0)
+		w->cpu_period = CPU_PERIOD;
+}
+
+/* "/dev/fuse:/x:rwm" -> "fuse:/x" */
+static void add_devices(struct wire_boot *b, const struct box_spec *spec)
+{
+	const size_t dev = strlen("/dev/");
+
+	for (size_t i = 0; i < spec->devices.n; i++) {
+		const char *device = spec->devices.v[i], *end = strrchr(device, ':');
+
+		if (end && (size_t)(end - device) > dev)
+			strv_addf(&b->devices, "%.*s", (int)(end - device - (ptrdiff_t)dev),
+				  device + dev);
+	}
+}
+
 void boot_frame(struct str *out, const struct box_spec *spec, uint64_t room, unsigned short rows,
 		unsigned short cols)
 {
@@ -138,17 +226,24 @@ void boot_frame(struct str *out, const struct box_spec *spec, uint64_t room, uns
 
 	/* what nobody will see again need not reach the disk */
 	b.flags = (spec->read_only ? WIRE_BOOT_ROOT_READ_ONLY : 0) |
-		  (spec->auto_remove ? 0 : WIRE_BOOT_SYNC_ROOT);
+		  (spec->auto_remove ? 0 : WIRE_BOOT_SYNC_ROOT) |
+		  (spec->system_paths ? WIRE_BOOT_SYSTEM_PATHS : 0) |
+		  (spec->writable_cgroups ? WIRE_BOOT_CGROUP_WRITE : 0) |
+		  (strcmp(spec->ipc, "none") == 0 ? WIRE_BOOT_NO_SHM : 0);
 	b.realtime_ns = (uint64_t)state_now();
 	b.shm_size = spec->shm_size;
-	b.memory_max = spec->limits.memory;
+	boot_limits(&b.limits, &spec->limits);
+	b.oom_score_adj = (int32_t)spec->oom_score_adj;
+	strv_add_all(&b.rlimits, &spec->ulimits);
+	strv_add_all(&b.sysctls, &spec->sysctls);
+	add_devices(&b, spec);
 	b.memory_room = room;
 	b.hostname = xstrdup(spec->hostname);
 	b.domainname = xstrdup(spec->domainname);
 	b.files = xcalloc(3, sizeof(*b.files));
 	add_file(&b, spec, "/etc/hosts", hosts_text(spec));
 	add_file(&b, spec, "/etc/hostname", xasprintf("%s\n", spec->hostname));
-	add_file(&b, spec, "/etc/resolv.conf", resolv_text());
+	add_file(&b, spec, "/etc/resolv.conf", resolv_text(spec));
 	add_mounts(&b, spec);
 	set_task(&b.task, spec, rows, cols);
 	wire_put_boot(out, &b);

@@ -174,6 +174,8 @@ void confine_past(const struct holder *h);
  */
 void boot_frame(struct str *out, const struct box_spec *spec, uint64_t room, unsigned short rows,
 		unsigned short cols);
+/* Its limits as the guest is told. */
+void boot_limits(struct wire_limits *w, const struct box_limits *l);
 /* The directory and the entry in it to share for a bind mount; entry is NULL for a folder. */
 int boot_bind_split(const char *source, char **dir, char **entry, struct err *e);
 

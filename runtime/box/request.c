@@ -265,8 +265,9 @@ static void send_exec(struct holder *h, const struct task *t, const struct box_e
 
 	w.flags = (x->tty ? WIRE_TASK_TTY : 0) | (x->open_stdin ? WIRE_TASK_STDIN : 0) |
 		  (x->privileged || spec->privileged ? WIRE_TASK_PRIVILEGED : 0) |
+		  (spec->no_new_privs ? WIRE_TASK_NO_NEW_PRIVS : 0) |
 		  (x->unpack ? WIRE_TASK_UNPACK : 0);
-	w.caps = spec->caps;
+	w.caps = x->privileged ? UINT64_MAX : spec->caps;
 	strv_add_all(&w.argv, &x->argv);
 	strv_add_all(&w.env, &spec->env);
 	for (size_t i = 0; i < x->env.n; i++)

@@ -10,6 +10,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/box/holder.h"
+#include "runtime/box/placement.h"
 #include "runtime/box/state.h"
 #include "runtime/fuse/fuse.h"
 #include "runtime/virtio/balloon.h"
@@ -207,18 +208,17 @@ static int make_devices(struct holder *h, struct virtio_device **devices, unsign
 	return 0;
 }
 
-static unsigned host_cpus(void)
-{
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return n < 1 ? 1 : (unsigned)n;
-}
-
+/* As many as it may make use of; 0: the machine's default. The cgroup keeps it to a fraction. */
 static unsigned cpus_of(const struct box_spec *spec)
 {
-	uint64_t want = (spec->limits.nano_cpus + 999999999) / 1000000000;
+	struct wire_limits l;
+	uint64_t want;
 
-	return want > host_cpus() ? host_cpus() : (unsigned)want;
+	boot_limits(&l, &spec->limits);
+	if (l.cpu_quota == 0)
+		return 0;
+	want = (l.cpu_quota + l.cpu_period - 1) / l.cpu_period;
+	return want > placement_cpus() ? placement_cpus() : (unsigned)want;
 }
 
 static enum machine_kind kind_of(const struct box_spec *spec)
@@ -300,7 +300,6 @@ int vm_start(struct holder *h, struct err *e)
 	struct virtio_device *devices[HOLDER_DEVICES_MAX];
 	struct machine_spec spec = {
 		.kind = kind_of(h->spec),
-		.cpus = cpus_of(h->spec),
 		.mem = memory_of(h->spec),
 		.mem_start = MEMORY_START,
 		.mem_more = more_of(h->spec),
@@ -311,13 +310,19 @@ int vm_start(struct holder *h, struct err *e)
 		.devices = devices,
 		.held = true,
 	};
-	int rc = make_devices(h, devices, &spec.ndevices, e);
+	int rc = placement_apply(&h->spec->limits, e);
 
+	if (rc < 0)
+		return rc;
+	spec.cpus = cpus_of(h->spec);
+	rc = make_devices(h, devices, &spec.ndevices, e);
 	if (rc < 0)
 		return e && e->code ? -e->code : rc;
 	h->vm.machine = machine_start(h->loop, &spec, vm_ended, h, e);
 	if (h->vm.machine == NULL)
 		return -EIO;
+	if (machine_pid(h->vm.machine) > 0)
+		placement_weigh(&h->spec->limits, machine_pid(h->vm.machine));
 	confine_past(h);
 	rc = confine_loop(h, e);
 	return rc < 0 ? rc : machine_resume(h->vm.machine, e);

@@ -24,7 +24,7 @@ offers() {
 	output_is $'images\nimport\nimage'
 	run -0 offers container inspe
 	output_is inspect
-	run -0 offers run --sto
+	run -0 offers run --stop
 	output_is $'--stop-signal\n--stop-timeout'
 	run -0 offers run --pull ''
 	output_is $'always\nmissing\nnever\nnewer'

@@ -73,7 +73,7 @@ names() {
 	[ "$(zl ps -aq --no-trunc | sort)" = "$ids" ]
 	[ "$(names | wc -w)" = 4 ]
 	[ "$(names | tr ' ' '\n' | sort -u | grep -c .)" = 4 ]
-	[ "$(ls "$ZL_ROOT/names" | wc -l)" = 4 ]
+	[ "$(find "$ZL_ROOT/names" -type l | wc -l)" = 4 ]
 	for name in $(names); do
 		[ "$(readlink "$ZL_ROOT/names/$name")" = "$(zl inspect -f '{{.Id}}' "$name")" ]
 	done

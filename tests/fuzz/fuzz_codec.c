@@ -22,6 +22,7 @@ union message {
 	struct wire_task task;
 	struct wire_signal signal;
 	struct wire_resize resize;
+	struct wire_limits limits;
 	struct wire_time time;
 	struct wire_query query;
 	struct wire_process process;
@@ -73,6 +74,7 @@ static void one(const struct wire_frame *f, const uint8_t *whole)
 		CASE(WIRE_EXEC, exec, task, wire_task_free(&m.task))
 		CASE(WIRE_SIGNAL, signal, signal, )
 		CASE(WIRE_RESIZE, resize, resize, )
+		CASE(WIRE_LIMITS, limits, limits, )
 		CASE(WIRE_TIME, time, time, )
 		CASE(WIRE_QUERY, query, query, )
 		CASE(WIRE_PROCESS, process, process, wire_process_free(&m.process))

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "runtime/box/holder.h"
+#include "runtime/box/placement.h"
 #include "vsock/codec.h"
 
 static void set(char **field, const char *value)
@@ -118,6 +119,105 @@ static void everything(void **state)
 	box_spec_free(&s);
 }
 
+static void limits(void **state)
+{
+	struct box_limits l = { .memory = 1 << 30, .memory_reservation = 1 << 20, .pids = 5 };
+	struct wire_limits w;
+
+	(void)state;
+	boot_limits(&w, &l);
+	assert_true(w.memory_max == 1 << 30 && w.memory_low == 1 << 20 && w.pids_max == 5);
+	assert_true(w.cpu_quota == 0 && w.cpu_period == 0 && w.cpu_weight == 0);
+	l.nano_cpus = 1500000000;
+	boot_limits(&w, &l);
+	assert_true(w.cpu_quota == 150000 && w.cpu_period == 100000);
+	l = (struct box_limits){ .cpu_quota = 5000 };
+	boot_limits(&w, &l);
+	assert_true(w.cpu_quota == 5000 && w.cpu_period == 100000);
+	l.cpu_period = 20000;
+	boot_limits(&w, &l);
+	assert_true(w.cpu_quota == 5000 && w.cpu_period == 20000);
+	/* as container runtimes convert them */
+	for (uint64_t shares = 1; shares <= 1 << 20; shares *= 2) {
+		l.cpu_shares = shares;
+		boot_limits(&w, &l);
+		assert_true(w.cpu_weight >= 1 && w.cpu_weight <= WIRE_CPU_WEIGHT_MAX);
+	}
+	assert_int_equal(w.cpu_weight, 10000);
+	l.cpu_shares = 1024;
+	boot_limits(&w, &l);
+	assert_int_equal(w.cpu_weight, 39);
+	l.cpu_shares = 1;
+	boot_limits(&w, &l);
+	assert_int_equal(w.cpu_weight, 1);
+	assert_int_equal(placement_nice(0), 0);
+	assert_int_equal(placement_nice(1024), 0);
+	assert_int_equal(placement_nice(512), 3);
+	assert_int_equal(placement_nice(2048), -3);
+	assert_int_equal(placement_nice(2), 19);
+	assert_int_equal(placement_nice(262144), -20);
+}
+
+/* What the host's file says is kept only as far as nothing else was asked for. */
+static void resolv(void **state)
+{
+	struct box_spec s;
+	struct wire_boot b;
+	const char *text;
+
+	(void)state;
+	box_spec_init(&s);
+	strv_add(&s.argv, "true");
+	strv_add(&s.dns, "10.1.2.3");
+	strv_add(&s.dns, "fd00::1");
+	strv_add(&s.dns_search, "a.example");
+	strv_add(&s.dns_search, "b.example");
+	strv_add(&s.dns_options, "ndots:2");
+	boot_of(&s, &b);
+	text = file_of(&b, "/etc/resolv.conf")->data;
+	text = strstr(text, "nameserver 10.1.2.3");
+	assert_non_null(text);
+	assert_string_equal(text, "nameserver 10.1.2.3\nnameserver fd00::1\n"
+				  "search a.example b.example\noptions ndots:2\n");
+	text = file_of(&b, "/etc/resolv.conf")->data;
+	assert_true(strstr(strstr(text, "nameserver") + 1, "nameserver") ==
+		    strstr(text, "nameserver fd00"));
+	wire_boot_free(&b);
+	strv_add(&s.dns_search, ".");
+	boot_of(&s, &b);
+	assert_null(strstr(file_of(&b, "/etc/resolv.conf")->data, "search"));
+	wire_boot_free(&b);
+	box_spec_free(&s);
+}
+
+static void host_config(void **state)
+{
+	struct box_spec s;
+	struct wire_boot b;
+
+	(void)state;
+	box_spec_init(&s);
+	strv_add(&s.argv, "true");
+	s.limits.pids = 9;
+	s.oom_score_adj = -5;
+	s.no_new_privs = s.system_paths = s.writable_cgroups = true;
+	strv_add(&s.ulimits, "nofile=1:2");
+	strv_add(&s.sysctls, "kernel.msgmax=1");
+	strv_add(&s.devices, "/dev/net/tun:/my/tun:rwm");
+	set(&s.ipc, "none");
+	boot_of(&s, &b);
+	assert_int_equal(b.flags, WIRE_BOOT_SYNC_ROOT | WIRE_BOOT_SYSTEM_PATHS |
+					  WIRE_BOOT_CGROUP_WRITE | WIRE_BOOT_NO_SHM);
+	assert_int_equal(b.task.flags, WIRE_TASK_NO_NEW_PRIVS);
+	assert_int_equal(b.limits.pids_max, 9);
+	assert_int_equal(b.oom_score_adj, -5);
+	assert_string_equal(b.rlimits.v[0], "nofile=1:2");
+	assert_string_equal(b.sysctls.v[0], "kernel.msgmax=1");
+	assert_string_equal(b.devices.v[0], "net/tun:/my/tun");
+	wire_boot_free(&b);
+	box_spec_free(&s);
+}
+
 static void bind_sources(void **state)
 {
 	struct err e = ERR_INIT;
@@ -140,9 +240,9 @@ static void bind_sources(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plain),
-		cmocka_unit_test(everything),
-		cmocka_unit_test(bind_sources),
+		cmocka_unit_test(plain),       cmocka_unit_test(everything),
+		cmocka_unit_test(limits),      cmocka_unit_test(resolv),
+		cmocka_unit_test(host_config), cmocka_unit_test(bind_sources),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -254,6 +254,36 @@ static void test_small_host_messages(void **state)
 	refuse_other_lengths(f, wire_get_time, &time2);
 }
 
+static void test_limits(void **state)
+{
+	static const struct {
+		struct wire_limits l;
+		int want;
+	} rows[] = {
+		{ { 0 }, 0 },
+		{ { 1, 2, 3, 4, WIRE_CPU_PERIOD_MIN, WIRE_CPU_WEIGHT_MAX }, 0 },
+		{ { .cpu_period = WIRE_CPU_PERIOD_MAX }, 0 },
+		{ { .cpu_quota = 1 }, -EPROTO },
+		{ { .cpu_quota = 1, .cpu_period = WIRE_CPU_PERIOD_MIN - 1 }, -EPROTO },
+		{ { .cpu_period = WIRE_CPU_PERIOD_MAX + 1 }, -EPROTO },
+		{ { .cpu_weight = WIRE_CPU_WEIGHT_MAX + 1 }, -EPROTO },
+	};
+	struct wire_limits got;
+	struct wire_frame f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		own_str struct str s = STR_INIT;
+
+		wire_put_limits(&s, &rows[i].l);
+		f = only_frame(&s, WIRE_LIMITS);
+		assert_int_equal(wire_get_limits(f.payload, f.len, &got), rows[i].want);
+		if (rows[i].want == 0)
+			assert_memory_equal(&got, &rows[i].l, sizeof(got));
+		refuse_other_lengths(f, wire_get_limits, &got);
+	}
+}
+
 static void test_sync(void **state)
 {
 	struct wire_sync sync = { 7 }, sync2;
@@ -350,7 +380,8 @@ static void fill_boot(struct wire_boot *b)
 	*b = (struct wire_boot){ .flags = WIRE_BOOT_SYNC_ROOT,
 				 .realtime_ns = 1700000000000000000,
 				 .shm_size = 64 << 20,
-				 .memory_max = 512 << 20,
+				 .limits = { 512 << 20, 1 << 20, 99, 50000, 100000, 39 },
+				 .oom_score_adj = -7,
 				 .memory_room = 7ULL << 30,
 				 .hostname = xstrdup("box"),
 				 .nmounts = 2,
@@ -364,6 +395,7 @@ static void fill_boot(struct wire_boot *b)
 	b->files[0] = (struct wire_file){ xstrdup("/etc/hosts"), 0644, xstrdup("127.0.0.1 a\n") };
 	strv_add(&b->sysctls, "net.core.somaxconn=1");
 	strv_add(&b->rlimits, "nofile=1:2");
+	strv_add(&b->devices, "fuse:/dev/fuse");
 	fill_task(&b->task, WIRE_TASK_MAIN);
 }
 
@@ -381,7 +413,9 @@ static void test_boot(void **state)
 	assert_int_equal(got.flags, WIRE_BOOT_SYNC_ROOT);
 	assert_int_equal(got.realtime_ns, 1700000000000000000);
 	assert_int_equal(got.shm_size, 64 << 20);
-	assert_int_equal(got.memory_max, 512 << 20);
+	assert_memory_equal(&got.limits, &b.limits, sizeof(got.limits));
+	assert_int_equal(got.oom_score_adj, -7);
+	assert_string_equal(got.devices.v[0], "fuse:/dev/fuse");
 	assert_int_equal(got.memory_room, 7ULL << 30);
 	assert_string_equal(got.hostname, "box");
 	assert_string_equal(got.domainname, ""); /* NULL is written as nothing */
@@ -512,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_failed),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_small_host_messages),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_boot),
 		cmocka_unit_test(test_boot_broken),

@@ -5,36 +5,43 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "cmd/flags.h"
 #include "cmd/plan.h"
+#include "runtime/base/own.h"
 
 #define CAP(n)	     (1ULL << (n))
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static struct box_spec spec;
+static struct strv warnings;
 static struct err err;
 
 /* Plans `line` (options, then maybe "IMAGE" and a command; words apart by '~') for a config. */
 static int plan(const char *config, const char *line)
 {
 	struct run_flags f;
-	own_strv struct strv words = STRV_INIT, env = STRV_INIT;
+	own_strv struct strv words = STRV_INIT, env = STRV_INIT, labels = STRV_INIT;
 	struct operands ops, command;
 	char *argv[64];
 	struct image image = { .id = "sha256:abc" };
 	struct plan_input in = { .flags = &f,
 				 .env = &env,
+				 .labels = &labels,
+				 .warnings = &warnings,
 				 .command = &command,
 				 .image_name = "img",
 				 .image = &image,
-				 .host = { "/here", "/home/me", 4, 4ULL << 30 } };
+				 .host = {
+					 "/here", "/home/me", { 4, 4ULL << 30, "0-3", "0", 0 } } };
 	int rc;
 
 	box_spec_free(&spec);
 	box_spec_init(&spec);
+	strv_free(&warnings);
 	memset(&err, 0, sizeof(err));
 	memset(&f, 0, sizeof(f));
 	opt_defaults(run_opts, &f);
@@ -46,6 +53,8 @@ static int plan(const char *config, const char *line)
 	command = (struct operands){ ops.n ? ops.v + 1 : NULL, ops.n ? ops.n - 1 : 0 };
 	if (rc == 0)
 		rc = flags_env(&f.env_file, &f.env, &env, &err);
+	if (rc == 0)
+		rc = flags_labels(&f.label_file, &f.label, &labels, &err);
 	if (rc == 0)
 		rc = plan_make(&spec, &in, &err);
 	js_free(image.config);
@@ -66,6 +75,7 @@ static const char *joined(const struct strv *v)
 
 static void done(void)
 {
+	strv_free(&warnings);
 	box_spec_free(&spec);
 }
 
@@ -255,8 +265,8 @@ static void test_mounts(void **state)
 
 static void test_home_mount(void **state)
 {
-	const struct plan_host host = { "/here", "/home/me", 1, 0 },
-			       homeless = { "/here", NULL, 1, 0 };
+	const struct plan_host host = { "/here", "/home/me", { .cpus = 1 } },
+			       homeless = { "/here", NULL, { .cpus = 1 } };
 
 	(void)state;
 	box_spec_free(&spec);
@@ -273,6 +283,149 @@ static void test_hosts(void **state)
 	assert_int_equal(
 		plan(SH, "--add-host~db:10.0.0.7~--add-host~six:::1~--add-host~b=[::2]~img"), 0);
 	assert_string_equal(joined(&spec.extra_hosts), "db:10.0.0.7~six:::1~b:::2");
+	done();
+}
+
+static void test_limits(void **state)
+{
+	(void)state;
+	assert_int_equal(plan(SH, "img"), 0);
+	assert_int_equal(spec.limits.pids, 0);
+	assert_int_equal(warnings.n, 0);
+	assert_int_equal(plan(SH,
+			      "-m~64m~--memory-reservation~32m~--memory-swap~64m~--pids-limit~9~"
+			      "-c~512~--cpu-quota~5000~--cpu-period~20000~--cpuset-cpus~0,2-3~"
+			      "--cpuset-mems~0~img"),
+			 0);
+	assert_int_equal(warnings.n, 0);
+	assert_int_equal(spec.limits.memory, 64 << 20);
+	assert_int_equal(spec.limits.memory_reservation, 32 << 20);
+	assert_int_equal(spec.limits.memory_swap, 64 << 20);
+	assert_int_equal(spec.limits.pids, 9);
+	assert_int_equal(spec.limits.cpu_shares, 512);
+	assert_int_equal(spec.limits.cpu_quota, 5000);
+	assert_int_equal(spec.limits.cpu_period, 20000);
+	assert_string_equal(spec.limits.cpuset_cpus, "0,2-3");
+	assert_string_equal(spec.limits.cpuset_mems, "0");
+	assert_int_equal(plan(SH, "--pids-limit=-1~--cpu-quota=-1~--memory-swap=-1~img"), 0);
+	assert_int_equal(spec.limits.pids, 0);
+	assert_int_equal(spec.limits.cpu_quota, 0);
+	assert_int_equal(spec.limits.memory_swap, -1);
+	done();
+}
+
+/* What cannot be had, and docker only warns of. */
+static void test_warnings(void **state)
+{
+	static const struct {
+		const char *line, *words;
+	} rows[] = {
+		{ "-m~64m~--memory-swap~128m~img",
+		  "WARNING: Your kernel does not support swap limit "
+		  "capabilities" },
+		{ "-m~64m~--memory-swap=-1~img", "Memory limited without swap." },
+		{ "--memory-swappiness~0~img", "Memory swappiness discarded." },
+		{ "--oom-kill-disable~img",
+		  "WARNING: Your kernel does not support OomKillDisable." },
+		{ "--kernel-memory~64m~img", "Flag --kernel-memory has been deprecated" },
+		{ "--blkio-weight~300~img", "Weight discarded." },
+		{ "--cpu-shares~2048~img", "WARNING: --cpu-shares above 1024 takes root" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (plan(SH, rows[i].line) != 0 || warnings.n != 1 ||
+		    strstr(warnings.v[0], rows[i].words) == NULL)
+			fail_msg("%s: \"%s\" \"%s\"", rows[i].line, joined(&warnings), err.msg);
+	done();
+}
+
+static void test_inside(void **state)
+{
+	(void)state;
+	assert_int_equal(plan(SH, "--ulimit~nofile=5~--ulimit~core=0:-1~--ulimit~nofile=7:9~"
+				  "--ulimit~memlock=-1~--sysctl~net.core.somaxconn=1~"
+				  "--sysctl~vm/swappiness=3~--oom-score-adj=-100~img"),
+			 0);
+	assert_string_equal(joined(&spec.ulimits), "nofile=7:9~core=0:-1~memlock=-1:-1");
+	assert_string_equal(joined(&spec.sysctls), "net.core.somaxconn=1~vm/swappiness=3");
+	assert_int_equal(spec.oom_score_adj, -100);
+	assert_int_equal(plan(SH, "--device~/dev/fuse~--device~/dev/net/tun:rw~"
+				  "--device~/dev/net/tun:/a//tun:rwm~"
+				  "--device-cgroup-rule~c 10:* rwm~img"),
+			 0);
+	assert_string_equal(joined(&spec.devices),
+			    "/dev/fuse:/dev/fuse:rwm~/dev/net/tun:/dev/net/tun:rw~"
+			    "/dev/net/tun:/a/tun:rwm");
+	assert_string_equal(joined(&spec.device_rules), "c 10:* rwm");
+	assert_int_equal(plan(SH,
+			      "--security-opt~no-new-privileges~--security-opt~"
+			      "seccomp=unconfined~--security-opt~apparmor:unconfined~"
+			      "--security-opt~label=disable~--security-opt~"
+			      "systempaths=unconfined~--security-opt~writable-cgroups=true~img"),
+			 0);
+	assert_true(spec.no_new_privs && spec.system_paths && spec.writable_cgroups);
+	assert_string_equal(joined(&spec.security_opts),
+			    "no-new-privileges~seccomp=unconfined~apparmor:unconfined~"
+			    "label=disable~writable-cgroups=true");
+	assert_int_equal(plan(SH, "--security-opt~no-new-privileges:false~img"), 0);
+	assert_false(spec.no_new_privs);
+	done();
+}
+
+static void test_modes(void **state)
+{
+	(void)state;
+	assert_int_equal(plan(SH,
+			      "--ipc~none~--userns~host~--cgroupns~private~--isolation~default~"
+			      "--runtime~zl~--volume-driver~local~--disable-content-trust~"
+			      "--pid=~--uts=~--cgroup-parent=~--annotation~a=b~--annotation~c~"
+			      "--log-driver~json-file~--log-opt~max-size=1m~--log-opt~max-file=3~"
+			      "--cidfile~/c~img"),
+			 0);
+	assert_string_equal(spec.ipc, "none");
+	assert_string_equal(spec.userns, "host");
+	assert_string_equal(joined(&spec.annotations), "a=b~c=");
+	assert_string_equal(joined(&spec.log_opts), "max-size=1m~max-file=3");
+	assert_string_equal(spec.log_driver, "json-file");
+	assert_string_equal(spec.cidfile, "/c");
+	assert_int_equal(warnings.n, 0);
+	assert_int_equal(plan(SH, "img"), 0);
+	assert_string_equal(spec.ipc, "private");
+	done();
+}
+
+static void test_net(void **state)
+{
+	static const char exposing[] =
+		CONFIG("\"Cmd\":[\"sh\"],\"ExposedPorts\":{\"80/tcp\":{},\"bad\":{}}");
+
+	(void)state;
+	assert_int_equal(plan(exposing, "--dns~1.2.3.4~--dns~fd00::1~--dns-opt~a:1~--dns-option~b~"
+					"--dns-search~x.example~--dns-search~.~--expose~80~"
+					"--expose~8000-8002/udp~img"),
+			 0);
+	assert_string_equal(joined(&spec.dns), "1.2.3.4~fd00::1");
+	assert_string_equal(joined(&spec.dns_options), "a:1~b");
+	assert_string_equal(joined(&spec.dns_search), "x.example~.");
+	assert_string_equal(joined(&spec.exposed), "80/tcp~8000/udp~8001/udp~8002/udp");
+	done();
+}
+
+static void test_label_file(void **state)
+{
+	static const char text[] = "# note\na=file\nb\nc=file\n";
+	char path[] = "/tmp/zl-labels-XXXXXX";
+	own_free char *line = NULL;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+	line = xasprintf("--label-file~%s~-l~c=flag~-l~d~img", path);
+	assert_int_equal(plan(CONFIG("\"Cmd\":[\"sh\"],\"Labels\":{\"a\":\"image\"}"), line), 0);
+	assert_string_equal(joined(&spec.labels), "a=file~b=~c=flag~d=");
+	unlink(path);
 	done();
 }
 
@@ -329,6 +482,109 @@ static void test_refusals(void **state)
 		{ "--name~_x~img", "Invalid container name (_x)" },
 		{ "-h~bad host~img", "invalid hostname format: bad host" },
 		{ "-w~rel~img", "the working directory 'rel' is invalid" },
+		/* limits */
+		{ "--memory-swap~64m~img", "you should always set the memory limit when using" },
+		{ "-m~64m~--memory-swap~32m~img",
+		  "minimum memoryswap limit should be larger than memory limit, see usage" },
+		{ "--memory-swap~x~img", "invalid argument \"x\" for \"--memory-swap\" flag" },
+		{ "--memory-reservation~5m~img", "minimum memory reservation allowed is 6MB" },
+		{ "-m~32m~--memory-reservation~64m~img",
+		  "minimum memory limit can not be less than memory reservation limit" },
+		{ "--cpus~1~--cpu-quota~5000~img",
+		  "conflicting options: Nano CPUs and CPU Quota cannot both be set" },
+		{ "--cpus~1~--cpu-period~5000~img",
+		  "conflicting options: Nano CPUs and CPU Period cannot both be set" },
+		{ "--cpu-period~999~img", "CPU cfs period can not be less than 1ms" },
+		{ "--cpu-period~1000001~img", "or larger than 1s (i.e. 1000000)" },
+		{ "--cpu-quota~999~img", "CPU cfs quota can not be less than 1ms" },
+		{ "--cpu-rt-runtime~5~img", "kernel does not support CPU real-time scheduler" },
+		{ "--cpu-shares=-1~img", "shares: invalid argument" },
+		{ "--cpuset-cpus~x~img", "invalid value x for cpuset cpus" },
+		{ "--cpuset-cpus~0,~img", "invalid value 0, for cpuset cpus" },
+		{ "--cpuset-cpus~3-2~img", "invalid value 3-2 for cpuset cpus" },
+		{ "--cpuset-cpus~99999~img", "invalid value 99999 for cpuset cpus" },
+		{ "--cpuset-cpus~2-4~img",
+		  "requested CPUs are not available - requested 2-4, available: 0-3" },
+		{ "--cpuset-mems~1~img",
+		  "requested memory nodes are not available - requested 1, available: 0" },
+		{ "--blkio-weight~9~img", "range of blkio weight is from 10 to 1000" },
+		{ "--device-read-bps~/dev/sda:1mb~img",
+		  "limits of block devices are not supported" },
+		{ "--memory-swappiness~101~img", "Valid memory swappiness range is 0-100" },
+		{ "--oom-score-adj~1001~img", "range for oom score adj is [-1000, 1000]" },
+		/* inside */
+		{ "--ulimit~nofile~img", "flag: invalid ulimit argument: nofile" },
+		{ "--ulimit~files=1~img", "flag: invalid ulimit type: files" },
+		{ "--ulimit~as=1~img", "flag: invalid ulimit type: as" },
+		{ "--ulimit~nofile=1:2:3~img", "too many limit value arguments - 1:2:3" },
+		{ "--ulimit~nofile=x~img", "must be numbers, or -1" },
+		{ "--ulimit~nofile=~img", "must be numbers, or -1" },
+		{ "--ulimit~nofile=3:2~img", "less than or equal to hard limit: 3 > 2" },
+		{ "--ulimit~nofile=-1:2~img", "less than or equal to hard limit: -1 > 2" },
+		{ "--sysctl~a.b~img", "flag: sysctl 'a.b' is not allowed" },
+		{ "--sysctl~=1~img", "flag: sysctl '=1' is not allowed" },
+		{ "--sysctl~../x=1~img", "is not allowed" },
+		{ "--sysctl~a b=1~img", "is not allowed" },
+		{ "--device~/dev/kvm~img", "error gathering device information while adding custom "
+					   "device \"/dev/kvm\": no such device" },
+		{ "--device~:/x~img", "bad format for path: :/x" },
+		{ "--device~/a:/b:/c:rw~img", "bad format for path: /a:/b:/c:rw" },
+		{ "--device~/dev/fuse:/x:rx~img", "bad mode specified: rx" },
+		{ "--device~/dev/fuse:/x:rr~img", "bad mode specified: rr" },
+		{ "--device~/dev/fuse:x~img", "x is not an absolute path" },
+		{ "--device~/dev/fuse:r~img", "is the container's to read and to write" },
+		{ "--device-cgroup-rule~c 1:2~img", "invalid device cgroup format 'c 1:2'" },
+		{ "--device-cgroup-rule~x 1:2 r~img", "invalid device cgroup format" },
+		{ "--device-cgroup-rule~c 1:2 rwmr~img", "invalid device cgroup format" },
+		{ "--security-opt~nothing~img", "invalid --security-opt: \"nothing\"" },
+		{ "--security-opt~x=y~img", "invalid --security-opt 2: \"x=y\"" },
+		{ "--security-opt~no-new-privileges=x~img", "invalid --security-opt 2" },
+		{ "--security-opt~seccomp=/x.json~img", "seccomp profiles are not supported" },
+		{ "--security-opt~apparmor=x~img", "the machine's kernel has no AppArmor" },
+		{ "--security-opt~label=user:x~img", "the machine's kernel has no SELinux" },
+		/* modes */
+		{ "--pid~host~img", "--pid host is not supported: a container has a kernel of its "
+				    "own" },
+		{ "--pid~container:x~img", "--pid container:x is not supported" },
+		{ "--pid~x~img", "--pid: invalid PID mode" },
+		{ "--uts~host~img", "--uts host is not supported" },
+		{ "--uts~x~img", "--uts: invalid UTS mode" },
+		{ "--userns~x~img", "--userns: invalid USER mode" },
+		{ "--cgroupns~host~img", "--cgroupns host is not supported" },
+		{ "--cgroupns~x~img", "--cgroupns: invalid CGROUP mode" },
+		{ "--ipc~host~img", "--ipc host is not supported" },
+		{ "--ipc~x~img", "invalid IPC mode: x" },
+		{ "--isolation~hyperv~img", "invalid isolation 'hyperv' on linux" },
+		{ "--runtime~runc~img", "unknown or invalid runtime name: runc" },
+		{ "--cgroup-parent~/x~img", "--cgroup-parent is not supported" },
+		{ "--gpus~all~img",
+		  "could not select device driver \"\" with capabilities: [[gpu]]" },
+		{ "--use-api-socket~img", "--use-api-socket is not supported" },
+		{ "--disable-content-trust=false~img", "is not supported: images are verified" },
+		{ "--volume-driver~nfs~img", "plugin \"nfs\" not found" },
+		{ "--storage-opt~size~img", "invalid storage option" },
+		{ "--storage-opt~size=1g~img", "--storage-opt is not supported" },
+		{ "--log-driver~syslog~img", "logger: no log driver named 'syslog' is registered" },
+		{ "--log-driver~none~--log-opt~max-size=1m~img",
+		  "invalid logging opts for driver none" },
+		{ "--log-opt~tag=x~img", "unknown log opt 'tag' for json-file log driver" },
+		/* network */
+		{ "--dns~x~img", "IP address is not correctly formatted: x" },
+		{ "--dns-search~-a.b~img", "-a.b is not a valid domain" },
+		{ "--dns-search~1.2~img", "1.2 is not a valid domain" },
+		{ "--dns-option~a b~img", "it is more than one" },
+		{ "--expose~1:2~img", "invalid port format for --expose: 1:2" },
+		{ "--expose~2-1~img", "invalid range format for --expose: 2-1" },
+		{ "--expose~x~img", "invalid range format for --expose: x" },
+		{ "--expose~65536~img", "invalid range format for --expose: 65536" },
+		{ "--expose~1/x~img", "invalid proto: x" },
+		{ "--ip~10.0.0.1~img", "user specified IP address is supported on user defined" },
+		{ "--network-alias~x~img", "network-scoped aliases are only supported for" },
+		{ "--net-alias~x~img", "network-scoped aliases are only supported for" },
+		{ "--link~x~img", "--link x is not supported" },
+		{ "--mac-address~x~img", "--mac-address is not supported" },
+		{ "-l~=x~img", "invalid label '=x': empty name" },
+		{ "-l~a b=x~img", "label 'a b' contains whitespaces" },
 	};
 
 	(void)state;
@@ -353,12 +609,15 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_argv),	 cmocka_unit_test(test_env),
-		cmocka_unit_test(test_env_file), cmocka_unit_test(test_identity),
-		cmocka_unit_test(test_switches), cmocka_unit_test(test_caps),
-		cmocka_unit_test(test_mounts),	 cmocka_unit_test(test_home_mount),
-		cmocka_unit_test(test_hosts),	 cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_argv),	   cmocka_unit_test(test_env),
+		cmocka_unit_test(test_env_file),   cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_switches),   cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_mounts),	   cmocka_unit_test(test_home_mount),
+		cmocka_unit_test(test_hosts),	   cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_names),	   cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_warnings),   cmocka_unit_test(test_inside),
+		cmocka_unit_test(test_modes),	   cmocka_unit_test(test_net),
+		cmocka_unit_test(test_label_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,150 @@
+/* plan_net.c: docker's flags about names, addresses and ports of a container. */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "cmd/plan.h"
+#include "runtime/base/own.h"
+#include "runtime/base/parse.h"
+
+#define PORT_MAX   65535
+#define DOMAIN_MAX 254
+
+static bool is_address(const char *text)
+{
+	unsigned char addr[16];
+
+	return inet_pton(AF_INET, text, addr) == 1 || inet_pton(AF_INET6, text, addr) == 1;
+}
+
+/* Labels of letters, digits and inner dashes, one letter among them; a dot may end it. */
+static bool is_domain(const char *text)
+{
+	bool letter = false;
+
+	if (*text == 0 || strlen(text) > DOMAIN_MAX)
+		return false;
+	while (*text) {
+		size_t n = strcspn(text, ".");
+
+		if (n == 0 || *text == '-' || text[n - 1] == '-')
+			return false;
+		for (size_t i = 0; i < n; i++) {
+			if (!isalnum((unsigned char)text[i]) && text[i] != '-')
+				return false;
+			letter = letter || isalpha((unsigned char)text[i]);
+		}
+		text += n + (text[n] == '.');
+	}
+	return letter;
+}
+
+static int plan_dns(struct box_spec *s, const struct run_flags *f, struct err *e)
+{
+	for (size_t i = 0; i < f->dns.n; i++)
+		if (!is_address(f->dns.v[i]))
+			return err_set(e, EINVAL,
+				       "invalid argument \"%s\" for \"--dns\" flag: IP address is "
+				       "not correctly formatted: %s",
+				       f->dns.v[i], f->dns.v[i]);
+	for (size_t i = 0; i < f->dns_search.n; i++)
+		if (strcmp(f->dns_search.v[i], ".") != 0 && !is_domain(f->dns_search.v[i]))
+			return err_set(e, EINVAL,
+				       "invalid argument \"%s\" for \"--dns-search\" flag: %s is "
+				       "not a valid domain",
+				       f->dns_search.v[i], f->dns_search.v[i]);
+	for (size_t i = 0; i < f->dns_option.n; i++)
+		if (strpbrk(f->dns_option.v[i], " \t\n"))
+			return err_set(e, EINVAL,
+				       "invalid argument \"%s\" for \"--dns-option\" flag: it is "
+				       "more than one",
+				       f->dns_option.v[i]);
+	strv_add_all(&s->dns, &f->dns);
+	strv_add_all(&s->dns_search, &f->dns_search);
+	strv_add_all(&s->dns_options, &f->dns_option);
+	return 0;
+}
+
+/* "8000-8010" or "80". */
+static bool range_parse(const char *text, uint64_t *from, uint64_t *to)
+{
+	const char *dash = strchr(text, '-');
+	own_free char *first = dash ? xstrndup(text, (size_t)(dash - text)) : xstrdup(text);
+
+	if (!parse_u64(first, 0, PORT_MAX, from))
+		return false;
+	*to = *from;
+	return dash == NULL || parse_u64(dash + 1, *from, PORT_MAX, to);
+}
+
+/* "80", "80/udp", "8000-8010/tcp" -> "80/tcp" each. */
+static int plan_expose(struct box_spec *s, const char *text, struct err *e)
+{
+	size_t n = strcspn(text, "/");
+	const char *proto = text[n] ? text + n + 1 : "tcp";
+	own_free char *ports = xstrndup(text, n);
+	uint64_t from, to;
+
+	if (strchr(text, ':'))
+		return err_set(e, EINVAL, "invalid port format for --expose: %s", text);
+	if (strcmp(proto, "tcp") != 0 && strcmp(proto, "udp") != 0 && strcmp(proto, "sctp") != 0)
+		return err_set(e, EINVAL, "invalid proto: %s", proto);
+	if (!range_parse(ports, &from, &to))
+		return err_set(e, EINVAL,
+			       "invalid range format for --expose: %s, error: invalid range "
+			       "specified for port: %s",
+			       text, ports);
+	for (; from <= to; from++) {
+		own_free char *port = xasprintf("%" PRIu64 "/%s", from, proto);
+
+		if (!strv_has(&s->exposed, port))
+			strv_add(&s->exposed, port);
+	}
+	return 0;
+}
+
+/* The image's own are not the user's to be blamed for. */
+static void expose_image(struct box_spec *s, const struct js *config)
+{
+	struct js *value;
+	const char *key;
+	void *it = NULL;
+
+	while (js_each(js_get(config, "ExposedPorts"), &it, &key, &value))
+		(void)plan_expose(s, key, NULL);
+}
+
+/* What takes a network that containers share. */
+static int check_shared(const struct run_flags *f, struct err *e)
+{
+	if ((f->ip && *f->ip) || (f->ip6 && *f->ip6) || f->link_local_ip.n)
+		return err_set(e, ENOTSUP,
+			       "user specified IP address is supported on user defined networks "
+			       "only, and there are none");
+	if (f->network_alias.n)
+		return err_set(e, ENOTSUP,
+			       "network-scoped aliases are only supported for user-defined "
+			       "networks, and there are none");
+	if (f->link.n)
+		return err_set(e, ENOTSUP,
+			       "--link %s is not supported: containers have no network in common",
+			       f->link.v[0]);
+	if (f->mac_address && *f->mac_address)
+		return err_set(e, ENOTSUP,
+			       "--mac-address is not supported: a container has no network");
+	return 0;
+}
+
+int plan_net(struct box_spec *s, const struct plan_input *in, struct err *e)
+{
+	const struct run_flags *f = in->flags;
+	int rc = plan_dns(s, f, e);
+
+	if (in->image)
+		expose_image(s, js_get(in->image->config, "config"));
+	for (size_t i = 0; rc == 0 && i < f->expose.n; i++)
+		rc = plan_expose(s, f->expose.v[i], e);
+	return rc < 0 ? rc : check_shared(f, e);
+}
