@@ -7,6 +7,7 @@
 
 #include "cmd/container.h"
 #include "cmd/human.h"
+#include "cmd/inspect.h"
 #include "cmd/show.h"
 #include "cmd/table_out.h"
 #include "runtime/base/own.h"
@@ -16,7 +17,7 @@
 #define COMMAND_WIDTH 20
 
 struct ps_flags {
-	bool all, latest, no_trunc, quiet;
+	bool all, latest, no_trunc, quiet, size;
 	int64_t last;
 	const char *format;
 	struct strv filter;
@@ -28,7 +29,8 @@ static const struct opt ps_opts[] = {
 	{ OPT_BOOL, 'a', "all", NULL, AT(all), NULL, NULL,
 	  "Show all containers (default shows just running)" },
 	{ OPT_LIST, 'f', "filter", "filter", AT(filter), NULL,
-	  "id=|name=|label=|status=|ancestor=|exited=|before=|since=",
+	  "id=|name=|label=|status=|ancestor=|exited=|before=|since=|health=|network=|volume=|"
+	  "publish=|expose=|is-task=",
 	  "Filter output based on conditions provided" },
 	{ OPT_TEXT, 0, "format", "string", AT(format), NULL, "table|json",
 	  "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
@@ -38,6 +40,7 @@ static const struct opt ps_opts[] = {
 	  "Show the latest created container (includes all states)" },
 	{ OPT_BOOL, 0, "no-trunc", NULL, AT(no_trunc), NULL, NULL, "Don't truncate output" },
 	{ OPT_BOOL, 'q', "quiet", NULL, AT(quiet), NULL, NULL, "Only display container IDs" },
+	{ OPT_BOOL, 's', "size", NULL, AT(size), NULL, NULL, "Display total file sizes" },
 	{ .kind = OPT_END },
 };
 
@@ -95,6 +98,118 @@ static bool exited_matches(const struct box *b, const char *code)
 	       b->state.exit_code == (int)want;
 }
 
+/* "8000-8010/udp" */
+static bool parse_ports(const char *text, uint64_t *first, uint64_t *last, const char **proto)
+{
+	const char *slash = strchr(text, '/');
+	own_free char *ports = xstrndup(text, slash ? (size_t)(slash - text) : strlen(text));
+	char *dash = strchr(ports, '-');
+
+	*proto = slash ? slash + 1 : "tcp";
+	if (strcmp(*proto, "tcp") != 0 && strcmp(*proto, "udp") != 0)
+		return false;
+	if (dash)
+		*dash++ = 0;
+	return parse_u64(ports, 1, UINT16_MAX, first) &&
+	       parse_u64(dash ? dash : ports, *first, UINT16_MAX, last);
+}
+
+static bool port_matches(const char *have, const char *want)
+{
+	uint64_t first, last, port, same;
+	const char *proto, *mine;
+
+	return parse_ports(want, &first, &last, &proto) && parse_ports(have, &port, &same, &mine) &&
+	       strcmp(proto, mine) == 0 && port >= first && port <= last;
+}
+
+/* NetworkSettings.Ports: the container's port, or one of the host's that leads to it. */
+static bool published_matches(const struct js *ports, const char *want)
+{
+	struct js *bindings;
+	const char *key;
+	void *at = NULL;
+
+	while (js_each(ports, &at, &key, &bindings)) {
+		const char *slash = strchr(key, '/');
+
+		if (js_len(bindings) && port_matches(key, want))
+			return true;
+		for (size_t i = 0; i < js_len(bindings); i++) {
+			const char *port = js_text(js_get(js_at(bindings, i), "HostPort"));
+			own_free char *host =
+				xasprintf("%s%s", port ? port : "", slash ? slash : "/tcp");
+
+			if (port_matches(host, want))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool any_key_matches(const struct js *object, const char *want)
+{
+	struct js *value;
+	const char *key;
+	void *at = NULL;
+
+	while (js_each(object, &at, &key, &value))
+		if (port_matches(key, want))
+			return true;
+	return false;
+}
+
+static bool volume_matches(const struct js *mounts, const char *want)
+{
+	static const char *const keys[] = { "Name", "Source", "Destination" };
+
+	for (size_t i = 0; i < js_len(mounts); i++)
+		for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
+			const char *have = js_text(js_get(js_at(mounts, i), keys[k]));
+
+			if (have && strcmp(have, want) == 0)
+				return true;
+		}
+	return false;
+}
+
+/* A network by its name or the beginning of its id. */
+static bool network_matches(const struct js *networks, const char *want)
+{
+	struct js *value;
+	const char *key;
+	void *at = NULL;
+
+	while (js_each(networks, &at, &key, &value)) {
+		const char *id = js_text(js_get(value, "NetworkID"));
+
+		if (strcmp(key, want) == 0 || (id && *id && *want && str_starts(id, want)))
+			return true;
+	}
+	return false;
+}
+
+/* Filters of what inspect shows. */
+static bool inspected_matches(const struct box *b, const char *key, const char *value)
+{
+	own_js struct js *j = inspect_box(b, NULL);
+	const struct js *net = js_get(j, "NetworkSettings");
+
+	if (strcmp(key, "health") == 0) {
+		const char *health =
+			js_text(js_get(js_get(js_get(j, "State"), "Health"), "Status"));
+
+		return strcmp(health ? health : "none", value) == 0;
+	}
+	if (strcmp(key, "network") == 0)
+		return network_matches(js_get(net, "Networks"), value);
+	if (strcmp(key, "volume") == 0)
+		return volume_matches(js_get(j, "Mounts"), value);
+	if (strcmp(key, "publish") == 0)
+		return published_matches(js_get(net, "Ports"), value);
+	return any_key_matches(js_get(js_get(j, "Config"), "ExposedPorts"), value);
+}
+
 /* What `before` and `since` compare with. */
 struct ps_bounds {
 	int64_t before, since; /* 0: none */
@@ -114,7 +229,11 @@ static bool one_matches(const struct box *b, const char *key, const char *value)
 		return ancestor_matches(b, value);
 	if (strcmp(key, "exited") == 0)
 		return exited_matches(b, value);
-	return true;
+	if (strcmp(key, "before") == 0 || strcmp(key, "since") == 0)
+		return true;		 /* see struct ps_bounds */
+	if (strcmp(key, "is-task") == 0) /* of services, which there are none of */
+		return strcmp(value, "false") == 0;
+	return inspected_matches(b, key, value);
 }
 
 static bool matches(const struct box *b, const struct filters *f, const struct ps_bounds *bounds)
@@ -137,20 +256,40 @@ static bool matches(const struct box *b, const struct filters *f, const struct p
 	return true;
 }
 
+/* Whether the value is one that the key may have. */
+static bool value_fits(const char *key, const char *value)
+{
+	static const struct {
+		const char *key, *values;
+	} closed[] = {
+		{ "status", "created|running|paused|restarting|exited|removing|dead" },
+		{ "health", "none|starting|healthy|unhealthy" },
+		{ "is-task", "true|false" },
+	};
+	uint64_t first, last;
+	const char *proto;
+
+	if (strcmp(key, "exited") == 0)
+		return parse_u64(value, 0, 255, &first);
+	if (strcmp(key, "publish") == 0 || strcmp(key, "expose") == 0)
+		return parse_ports(value, &first, &last, &proto);
+	for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++) {
+		own_strv struct strv words = STRV_INIT;
+
+		strv_split(&words, closed[i].values, '|');
+		if (strcmp(key, closed[i].key) == 0)
+			return strv_has(&words, value);
+	}
+	return true;
+}
+
 static int check_filters(struct zl *z, const struct filters *f, bool *all, struct ps_bounds *bounds,
 			 struct err *e)
 {
-	static const char *const states[] = { "created", "running",  "paused", "restarting",
-					      "exited",	 "removing", "dead" };
-
 	for (size_t i = 0; i < f->n; i++) {
 		const char *key = f->keys.v[i], *value = f->values.v[i];
-		bool good = strcmp(key, "status") != 0;
-		uint64_t code;
 
-		for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++)
-			good = good || strcmp(states[k], value) == 0;
-		if (!good || (strcmp(key, "exited") == 0 && !parse_u64(value, 0, 255, &code)))
+		if (!value_fits(key, value))
 			return err_set(e, EINVAL, "invalid filter '%s=%s'", key, value);
 		*all = *all || strcmp(key, "status") == 0 || strcmp(key, "exited") == 0;
 		if (strcmp(key, "before") == 0 || strcmp(key, "since") == 0) {
@@ -233,11 +372,12 @@ static void set_mounts(struct js *row, const struct box *b, bool whole)
 }
 
 /* docker's fields, by name as Go writes a map. */
-static struct js *row_of(const struct box *b, bool whole)
+static struct js *row_of(const struct box *b, bool whole, const char *size)
 {
 	struct js *row = js_object();
 	own_free char *command = command_text(b, whole);
 	own_str struct str labels = STR_INIT;
+	own_strv struct strv sorted = STRV_INIT;
 	char buf[128];
 	int id_len = whole ? BOX_ID_LEN : SHORT_ID_LEN;
 
@@ -247,8 +387,10 @@ static struct js *row_of(const struct box *b, bool whole)
 	snprintf(buf, sizeof(buf), "%.*s", id_len, b->spec.id);
 	js_set_text(row, "ID", buf);
 	js_set_text(row, "Image", b->spec.image);
-	for (size_t i = 0; i < b->spec.labels.n; i++)
-		str_addf(&labels, "%s%s", i ? "," : "", b->spec.labels.v[i]);
+	strv_add_all(&sorted, &b->spec.labels);
+	strv_sort(&sorted);
+	for (size_t i = 0; i < sorted.n; i++)
+		str_addf(&labels, "%s%s", i ? "," : "", sorted.v[i]);
 	js_set_text(row, "Labels", labels.s ? labels.s : "");
 	js_set_text(row, "LocalVolumes", "0");
 	set_mounts(row, b, whole);
@@ -258,6 +400,7 @@ static struct js *row_of(const struct box *b, bool whole)
 	human_span((now_ns() - b->spec.created_ns) / NS_PER_S, buf, sizeof(buf));
 	text_ago(buf, sizeof(buf));
 	js_set_text(row, "RunningFor", buf);
+	js_set_text(row, "Size", size);
 	js_set_text(row, "State", box_status_name(b->state.status));
 	status_text(b, buf, sizeof(buf));
 	js_set_text(row, "Status", buf);
@@ -277,6 +420,7 @@ static const struct table_title titles[] = {
 	{ "Networks", "NETWORKS" },
 	{ "Ports", "PORTS" },
 	{ "RunningFor", "CREATED" },
+	{ "Size", "SIZE" },
 	{ "State", "STATE" },
 	{ "Status", "STATUS" },
 	{ NULL, NULL },
@@ -285,45 +429,88 @@ static const struct table_title titles[] = {
 #define PS_COLUMNS \
 	"{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
 
-/* {{.Label "key"}} reads from an object that {{json .}} does not show. */
-static void add_label_method(struct js *row, const struct box *b, const char *format)
+/* The sizes of images by their ids, read when sizes are asked for. */
+static uint64_t image_size(const struct image_list *images, const char *id)
 {
-	if (format && strstr(format, ".Label "))
-		js_set(row, "Label", labels_object(&b->spec.labels));
+	for (size_t i = 0; i < images->n; i++)
+		if (strcmp(images->v[i]->id, id) == 0)
+			return images->v[i]->size;
+	return 0;
 }
 
-static int print_rows(const struct box_list *list, const bool *shown, const struct ps_flags *f,
-		      struct err *e)
+/* "2B (virtual 21.5MB)" */
+static void size_text(const struct box *b, const struct image_list *images, char *buf, size_t size)
 {
-	own_js struct js *rows = js_array();
+	uint64_t own = box_size(b), root = image_size(images, b->spec.image_id);
+	char text[32];
+
+	human_size(own, buf, size);
+	if (own + root == 0)
+		return;
+	human_size(own + root, text, sizeof(text));
+	snprintf(buf + strlen(buf), size - strlen(buf), " (virtual %s)", text);
+}
+
+/* docker measures if the template shows it, too. */
+static bool wants_size(const struct ps_flags *f)
+{
+	const char *format = f->format ? f->format : "";
+
+	return f->size || strstr(format, ".Size") || strstr(format, "json .");
+}
+
+static bool ids_only(const struct ps_flags *f)
+{
+	bool custom = f->format && *f->format && strcmp(f->format, "table") != 0;
+
+	if (f->quiet && custom)
+		fputs("WARNING: Ignoring custom format, because both --format and --quiet are "
+		      "set.\n",
+		      stderr);
+	return f->quiet;
+}
+
+static int print_rows(struct zl *z, const struct box_list *list, const bool *shown,
+		      const struct ps_flags *f, struct err *e)
+{
+	own_js struct js *rows = js_array(), *more = js_array();
 	own_str struct str out = STR_INIT;
+	struct image_list images = { NULL, 0 };
+	bool ids = ids_only(f), sizes = !ids && wants_size(f);
+	int rc = 0;
 
-	for (size_t i = 0; i < list->n; i++) {
-		struct js *row;
-
-		if (!shown[i])
-			continue;
-		if (f->quiet && (f->format == NULL || *f->format == 0)) {
-			printf("%.*s\n", f->no_trunc ? BOX_ID_LEN : SHORT_ID_LEN,
-			       list->v[i]->spec.id);
-			continue;
-		}
-		row = row_of(list->v[i], f->no_trunc);
-		add_label_method(row, list->v[i], f->format);
-		js_push(rows, row);
-	}
-	if (f->quiet && (f->format == NULL || *f->format == 0))
-		return 0;
-	if (table_list(rows, f->format, PS_COLUMNS, titles, &out, e) < 0)
+	if (sizes && (zl_store(z, e) < 0 || image_list(z->store, &images, e) < 0))
 		return -1;
+	for (size_t i = 0; i < list->n; i++) {
+		const struct box *b = list->v[i];
+		struct js *methods = js_object();
+		char size[80] = "0B";
+
+		if (shown[i] && ids)
+			printf("%.*s\n", f->no_trunc ? BOX_ID_LEN : SHORT_ID_LEN, b->spec.id);
+		if (shown[i] && sizes)
+			size_text(b, &images, size, sizeof(size));
+		js_set(methods, "Label", labels_object(&b->spec.labels));
+		if (shown[i] && !ids) {
+			js_push(rows, row_of(b, f->no_trunc, size));
+			js_push(more, steal_ptr(&methods));
+		}
+		js_free(methods);
+	}
+	if (!ids)
+		rc = table_list_more(rows, more, f->format,
+				     f->size ? PS_COLUMNS "\t{{.Size}}" : PS_COLUMNS, titles, &out,
+				     e);
 	fputs(out.s ? out.s : "", stdout);
-	return 0;
+	image_list_free(&images);
+	return rc;
 }
 
 static int run_ps(struct zl *z, void *flags, const struct operands *ops, struct err *e)
 {
-	static const char *const keys[] = { "id",     "name",	"label", "status", "ancestor",
-					    "exited", "before", "since", NULL };
+	static const char *const keys[] = { "id",     "name",	 "label",  "status",  "ancestor",
+					    "exited", "before",	 "since",  "health",  "network",
+					    "volume", "publish", "expose", "is-task", NULL };
 	const struct ps_flags *f = flags;
 	struct filters filters OWN(filters_free) = { STRV_INIT, STRV_INIT, 0 };
 	struct ps_bounds bounds = { 0, 0 };
@@ -347,14 +534,14 @@ static int run_ps(struct zl *z, void *flags, const struct operands *ops, struct 
 		if (shown[i] && last > 0)
 			last--;
 	}
-	rc = print_rows(&list, shown, f, e);
+	rc = print_rows(z, &list, shown, f, e);
 	box_list_free(&list);
 	return rc;
 }
 
 struct js *ps_row(const struct box *b, bool whole)
 {
-	return row_of(b, whole);
+	return row_of(b, whole, "0B");
 }
 
 const struct command cmd_ps = {

@@ -73,6 +73,13 @@ static struct js *titles_object(const struct table_title *titles)
 int table_list(const struct js *rows, const char *format, const char *columns,
 	       const struct table_title *titles, struct str *out, struct err *e)
 {
+	return table_list_more(rows, NULL, format, columns, titles, out, e);
+}
+
+int table_list_more(const struct js *rows, const struct js *more, const char *format,
+		    const char *columns, const struct table_title *titles, struct str *out,
+		    struct err *e)
+{
 	own_free char *template = NULL;
 	own_format struct format *f = NULL;
 	own_js struct js *header = NULL;
@@ -98,7 +105,7 @@ int table_list(const struct js *rows, const char *format, const char *columns,
 		str_add_char(&lines, '\n');
 	}
 	for (size_t i = 0; i < js_len(rows); i++) {
-		if (format_run(f, js_at(rows, i), false, &lines, e) < 0)
+		if (format_run_more(f, js_at(rows, i), js_at(more, i), &lines, e) < 0)
 			return -1;
 		str_add_char(&lines, '\n');
 	}

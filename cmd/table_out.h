@@ -28,5 +28,9 @@ struct table_title {
  */
 int table_list(const struct js *rows, const char *format, const char *columns,
 	       const struct table_title *titles, struct str *out, struct err *e);
+/* With further fields of each row, an array like rows; see format_run_more. */
+int table_list_more(const struct js *rows, const struct js *more, const char *format,
+		    const char *columns, const struct table_title *titles, struct str *out,
+		    struct err *e);
 
 #endif
