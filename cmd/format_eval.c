@@ -55,6 +55,29 @@ static bool is_map(const char *field)
 	return false;
 }
 
+/* Fields whose name in Go, which templates may use as well, is not that in JSON. */
+static const char *json_name(const char *field)
+{
+	static const char *const names[][2] = {
+		{ "APIVersion", "ApiVersion" },
+		{ "CPUPeriod", "CpuPeriod" },
+		{ "CPUQuota", "CpuQuota" },
+		{ "CPUShares", "CpuShares" },
+		{ "DNS", "Dns" },
+		{ "DNSOptions", "DnsOptions" },
+		{ "DNSSearch", "DnsSearch" },
+		{ "HTTPProxy", "HttpProxy" },
+		{ "HTTPSProxy", "HttpsProxy" },
+		{ "ID", "Id" },
+		{ "NanoCPUs", "NanoCpus" },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i][0], field) == 0)
+			return names[i][1];
+	return field;
+}
+
 static int eval_fields(struct eval *ev, const struct strv *fields, const struct js *from,
 		       const struct js **out)
 {
@@ -63,6 +86,8 @@ static int eval_fields(struct eval *ev, const struct strv *fields, const struct 
 
 		if (v == NULL && from == ev->root)
 			v = js_get(ev->more, fields->v[i]);
+		if (v == NULL)
+			v = js_get(from, json_name(fields->v[i]));
 		if (from == NULL || js_is_null(from))
 			return err_set(ev->e, EINVAL,
 				       "template: executing <.%s>: nil data; no entry for key "

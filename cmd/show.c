@@ -84,17 +84,6 @@ const char *hex_of(const char *digest)
 	return str_starts(digest, "sha256:") ? digest + strlen("sha256:") : digest;
 }
 
-/* Go's names of fields that have another in JSON. */
-static struct js *go_names(const struct js *object)
-{
-	const struct js *id = js_get(object, "Id");
-	struct js *more = js_object();
-
-	if (id)
-		js_set(more, "ID", js_copy(id));
-	return more;
-}
-
 /* As docker: what a template says nothing of is an empty line; its error is told, the rest goes on.
  */
 static int print_each(const struct js *found, const struct format *f, struct err *e)
@@ -103,11 +92,10 @@ static int print_each(const struct js *found, const struct format *f, struct err
 	int rc = 0;
 
 	for (size_t i = 0; i < js_len(found); i++) {
-		own_js struct js *more = go_names(js_at(found, i));
 		own_str struct str out = STR_INIT;
 		struct err one = ERR_INIT;
 
-		if (format_run_more(f, js_at(found, i), more, &out, &one) < 0) {
+		if (format_run(f, js_at(found, i), false, &out, &one) < 0) {
 			rc = err_set(e, EINVAL, "template parsing error: %s", one.msg);
 			continue;
 		}

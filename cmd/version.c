@@ -44,15 +44,61 @@ static const char *arch_name(void)
 #endif
 }
 
-static struct js *side(const char *platform)
-{
-	struct js *j = js_object(), *p = js_object();
+/*
+ * zl has no API. Programs ask for its version to know what the command line can do: that of
+ * docker's release whose commands, words and exit codes are followed here.
+ */
+#define DOCKER_API     "1.48"
+#define DOCKER_API_MIN "1.24"
 
-	js_set_text(p, "Name", platform);
-	js_set(j, "Platform", p);
+static struct js *client_of(void)
+{
+	struct js *j = js_object();
+
 	js_set_text(j, "Version", ZL_VERSION);
+	js_set_text(j, "ApiVersion", DOCKER_API);
+	js_set_text(j, "DefaultAPIVersion", DOCKER_API);
+	js_set_text(j, "GitCommit", "");
+	js_set_text(j, "GoVersion", "");
 	js_set_text(j, "Os", "linux");
 	js_set_text(j, "Arch", arch_name());
+	js_set_text(j, "BuildTime", "");
+	js_set_text(j, "Context", "default");
+	return j;
+}
+
+/* What stands in docker's Server and, with texts only, in the details of its component Engine. */
+static void set_engine(struct js *j)
+{
+	struct utsname u;
+
+	js_set_text(j, "ApiVersion", DOCKER_API);
+	js_set_text(j, "MinAPIVersion", DOCKER_API_MIN);
+	js_set_text(j, "GitCommit", "");
+	js_set_text(j, "GoVersion", "");
+	js_set_text(j, "Os", "linux");
+	js_set_text(j, "Arch", arch_name());
+	js_set_text(j, "KernelVersion", uname(&u) == 0 ? u.release : "");
+	js_set_text(j, "BuildTime", "");
+}
+
+/* There is no server: what serves is this executable. */
+static struct js *server_of(void)
+{
+	struct js *j = js_object(), *platform = js_object(), *all = js_array();
+	struct js *engine = js_object(), *details = js_object();
+
+	js_set_text(platform, "Name", "zl");
+	js_set(j, "Platform", platform);
+	js_set_text(engine, "Name", "Engine");
+	js_set_text(engine, "Version", ZL_VERSION);
+	set_engine(details);
+	js_set_text(details, "Experimental", "false");
+	js_set(engine, "Details", details);
+	js_push(all, engine);
+	js_set(j, "Components", all);
+	js_set_text(j, "Version", ZL_VERSION);
+	set_engine(j);
 	return j;
 }
 
@@ -77,8 +123,8 @@ static int run_version(struct zl *z, void *flags, const struct operands *ops, st
 	}
 	if (f->format && *f->format) {
 		j = js_object();
-		js_set(j, "Client", side("zl"));
-		js_set(j, "Server", side("zl (no service: the client itself)"));
+		js_set(j, "Client", client_of());
+		js_set(j, "Server", server_of());
 		return print_one(j, f->format, e);
 	}
 	printf("Client: zl\n Version:    %s\n OS/Arch:    linux/%s\n\n"
@@ -135,6 +181,7 @@ static void set_counts(struct js *j, const struct box_list *boxes, size_t images
 		running += boxes->v[i]->state.status == BOX_RUNNING;
 		paused += boxes->v[i]->state.status == BOX_PAUSED;
 	}
+	js_set_text(j, "ID", "");
 	js_set_int(j, "Containers", (int64_t)boxes->n);
 	js_set_int(j, "ContainersRunning", (int64_t)running);
 	js_set_int(j, "ContainersPaused", (int64_t)paused);
@@ -153,6 +200,7 @@ static void set_host(struct js *j)
 		js_set_text(j, "Name", u.nodename);
 	}
 	js_set_text(j, "OperatingSystem", os);
+	js_set_text(j, "OSVersion", "");
 	js_set_text(j, "OSType", "linux");
 	js_set_int(j, "NCPU", sysconf(_SC_NPROCESSORS_ONLN));
 	js_set_int(j, "MemTotal", (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE));
@@ -165,6 +213,94 @@ static void set_machine(struct js *j)
 
 	js_set_text(j, "Machine", kind == MACHINE_KVM ? "kvm" : "qemu");
 	js_set_text(j, "MachineReason", why);
+}
+
+static void set_true(struct js *j, const char *const *keys)
+{
+	for (; *keys; keys++)
+		js_set_bool(j, *keys, true);
+}
+
+static struct js *texts(const char *const *words)
+{
+	struct js *j = js_array();
+
+	for (; *words; words++)
+		js_push(j, js_of_text(*words));
+	return j;
+}
+
+/* What docker's engine tells of its abilities, and what zl has in their places. */
+static void set_abilities(struct js *j)
+{
+	static const char *const can[] = { "MemoryLimit",    "CpuCfsPeriod",
+					   "CpuCfsQuota",    "CPUShares",
+					   "CPUSet",	     "PidsLimit",
+					   "IPv4Forwarding", NULL };
+	static const char *const volumes[] = { "local", NULL };
+	static const char *const logs[] = { "json-file", "none", NULL };
+	static const char *const networks[] = { "none", NULL };
+	struct js *plugins = js_object(), *runtimes = js_object(), *own = js_object();
+
+	js_set(plugins, "Volume", texts(volumes));
+	js_set(plugins, "Network", texts(networks));
+	js_set(plugins, "Authorization", js_null());
+	js_set(plugins, "Log", texts(logs));
+	js_set(j, "Plugins", plugins);
+	set_true(j, can);
+	js_set_bool(j, "SwapLimit", false);
+	js_set_bool(j, "OomKillDisable", false);
+	js_set_bool(j, "Debug", false);
+	js_set_text(j, "LoggingDriver", "json-file");
+	js_set_text(j, "CgroupDriver", "cgroupfs"); /* in the machines */
+	js_set_text(j, "CgroupVersion", "2");
+	js_set_int(j, "NEventsListener", 0);
+	js_set_text(own, "path", "zl");
+	js_set(runtimes, "zl", own);
+	js_set(j, "Runtimes", runtimes);
+	js_set_text(j, "DefaultRuntime", "zl");
+	js_set_bool(j, "LiveRestoreEnabled", true);
+	js_set_text(j, "InitBinary", "zl");
+	js_set_bool(j, "ExperimentalBuild", false);
+	js_set_text(j, "Isolation", "");
+	js_set(j, "GenericResources", js_null());
+	js_set(j, "Labels", js_array());
+	js_set(j, "Warnings", js_null());
+}
+
+static struct js *no_swarm(void)
+{
+	struct js *j = js_object();
+
+	js_set_text(j, "NodeID", "");
+	js_set_text(j, "NodeAddr", "");
+	js_set_text(j, "LocalNodeState", "inactive");
+	js_set_bool(j, "ControlAvailable", false);
+	js_set_text(j, "Error", "");
+	js_set(j, "RemoteManagers", js_null());
+	return j;
+}
+
+static const char *variable(const char *lower, const char *upper)
+{
+	const char *v = getenv(lower);
+
+	v = v && *v ? v : getenv(upper);
+	return v ? v : "";
+}
+
+static void set_client_info(struct js *j)
+{
+	struct js *client = client_of();
+
+	js_set_text(j, "HttpProxy", variable("http_proxy", "HTTP_PROXY"));
+	js_set_text(j, "HttpsProxy", variable("https_proxy", "HTTPS_PROXY"));
+	js_set_text(j, "NoProxy", variable("no_proxy", "NO_PROXY"));
+	js_set(j, "Swarm", no_swarm());
+	js_set_bool(client, "Debug", false);
+	js_set(client, "Plugins", js_array());
+	js_set(client, "Warnings", js_null());
+	js_set(j, "ClientInfo", client);
 }
 
 /* docker's form. What a holder is confined by here: see base/confine.h. */
@@ -188,6 +324,7 @@ static struct js *gather(struct zl *z, struct err *e)
 	own_js struct js *j = js_object();
 	struct image_list images;
 	struct box_list boxes;
+	char now[64];
 
 	if (zl_store(z, e) < 0 || image_list(z->store, &images, e) < 0)
 		return NULL;
@@ -199,12 +336,17 @@ static struct js *gather(struct zl *z, struct err *e)
 	image_list_free(&images);
 	box_list_free(&boxes);
 	js_set_text(j, "Driver", "zl");
+	js_set(j, "DriverStatus", js_array());
+	rfc3339(now_ns(), now, sizeof(now));
+	js_set_text(j, "SystemTime", now);
+	set_abilities(j);
 	js_set_text(j, "DockerRootDir", z->dirs.root);
 	js_set_text(j, "RuntimeDir", z->dirs.runtime);
 	set_machine(j);
 	set_security(j);
 	set_host(j);
 	js_set_text(j, "ServerVersion", ZL_VERSION);
+	set_client_info(j);
 	return steal_ptr(&j);
 }
 

@@ -104,3 +104,21 @@ fields() {
 	status_is 64
 	stderr_has 'template parsing error'
 }
+
+# bats test_tags=quick
+@test "version and info have docker's structure for programs" {
+	run -0 --separate-stderr zl version --format '{{json .}}'
+	jq -e '(.Client | keys_unsorted) == ["Version", "ApiVersion", "DefaultAPIVersion", "GitCommit", "GoVersion", "Os", "Arch",
+		"BuildTime", "Context"] and (.Server.Platform.Name == "zl") and .Server.Version == .Client.Version and
+		.Server.Components[0].Name == "Engine" and (.Server.Components[0].Details | map(type) | unique) == ["string"]' <<<"$output"
+	run -0 --separate-stderr zl version -f '{{.Client.APIVersion}} {{.Server.APIVersion}} {{.Server.Os}}'
+	[[ $output =~ ^1\.[0-9]+\ 1\.[0-9]+\ linux$ ]]
+	run -0 --separate-stderr zl info --format json
+	jq -e '.Containers >= 0 and .ServerVersion and (.SecurityOptions | type == "array") and .OSType == "linux" and
+		(.Plugins | keys == ["Authorization", "Log", "Network", "Volume"]) and .Swarm.LocalNodeState == "inactive" and
+		.Runtimes[.DefaultRuntime].path and .ClientInfo.Context == "default" and .NCPU > 0 and .MemTotal > 0' <<<"$output"
+	run -0 --separate-stderr zl system info -f '{{.Driver}} {{.LoggingDriver}} {{.CgroupVersion}}'
+	output_is "zl json-file 2"
+	run --separate-stderr zl info -f '{{'
+	status_is 64
+}
