@@ -281,9 +281,13 @@ static int assemble(struct vmm *v, const struct machine_spec *spec, struct err *
 		rc = x86_vm_init(v, e);
 	if (rc == 0)
 		rc = make_all_memory(v, spec, e);
+	if (rc == 0)
+		shown_add(v);
 	for (unsigned i = 0; rc == 0 && i < spec->ndevices; i++) {
 		rc = mmio_init(&v->devs[i], v, spec->devices[i], i, e);
 		v->ndevs++;
+		if (rc == 0 && v->shown)
+			mmio_show(&v->devs[i], v->shown + i * VMM_VIRTIO_STEP);
 		if (rc == 0)
 			rc = mmio_attach(&v->devs[i], e);
 		if (rc == 0 && spec->devices[i]->shm_size)
@@ -338,6 +342,7 @@ static void kvm_free(struct machine *m)
 	if (v->kvm_fd >= 0)
 		close(v->kvm_fd);
 	window_free(v);
+	shown_free(v);
 	if (v->ram)
 		munmap(v->ram, v->ram_size);
 	if (v->more)
@@ -372,7 +377,7 @@ static struct machine *kvm_start(struct loop *l, const struct machine_spec *spec
 				       .rules = confine_rules_new() }; /* no file at all */
 	v->ended = ended;
 	v->ended_arg = arg;
-	v->kvm_fd = v->vm_fd = v->serial.fd = v->call_fd = -1;
+	v->kvm_fd = v->vm_fd = v->serial.fd = v->call_fd = v->acked_fd = -1;
 	v->ncpus = spec->cpus ? spec->cpus : default_cpus();
 	v->cpus = xcalloc(v->ncpus, sizeof(*v->cpus));
 	pthread_mutex_init(&v->lock, NULL);

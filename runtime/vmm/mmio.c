@@ -16,6 +16,16 @@
 #define MMIO_VERSION 2
 #define MMIO_VENDOR  0x006c7a /* "zl" */
 
+/*
+ * Registers that are read. A register access that leaves the guest costs more
+ * than anything else a driver does, and Linux's makes two for each interrupt.
+ * So the registers lie in a page that the guest can read (shown.c); only writes
+ * leave it, and this page is brought up to date before the writer goes on. The
+ * acknowledgement of an interrupt that tells of used buffers is swallowed by
+ * KVM: that bit of InterruptStatus then stays set, and a driver that finds
+ * nothing in its rings has looked in vain.
+ */
+
 #define FEATURES_ALL                                                        \
 	(1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC | \
 	 1ULL << VIRTIO_RING_F_EVENT_IDX)
@@ -35,6 +45,11 @@ static uint64_t features(const struct mmio_dev *d)
 	return d->dev->ops->features | FEATURES_ALL;
 }
 
+static _Atomic uint32_t *shown_word(const struct mmio_dev *d, uint64_t off)
+{
+	return (_Atomic uint32_t *)(void *)(d->shown + off);
+}
+
 static struct mmio_queue *selected(struct mmio_dev *d)
 {
 	return d->queue_sel < d->dev->ops->num_queues ? &d->queues[d->queue_sel] : NULL;
@@ -45,7 +60,7 @@ static void interrupt(struct mmio_dev *d, unsigned bit)
 {
 	uint64_t one = 1;
 
-	atomic_fetch_or(&d->interrupt_status, bit);
+	atomic_fetch_or(d->interrupt_status, bit);
 	if (write(d->irq_fd, &one, sizeof(one)) < 0)
 		return; /* the counter is full: an interrupt is pending anyway */
 }
@@ -84,6 +99,8 @@ static bool queue_resolve(struct mmio_dev *d, struct mmio_queue *mq)
 static void needs_reset(struct mmio_dev *d)
 {
 	atomic_store(&d->broken, true);
+	if (d->shown)
+		atomic_fetch_or(shown_word(d, VIRTIO_MMIO_STATUS), VIRTIO_CONFIG_S_NEEDS_RESET);
 	interrupt(d, VIRTIO_MMIO_INT_CONFIG);
 }
 
@@ -133,7 +150,7 @@ static void reset(struct mmio_dev *d)
 	d->status = 0;
 	atomic_store(&d->broken, false);
 	d->queue_sel = d->device_features_sel = d->driver_features_sel = d->shm_sel = 0;
-	atomic_store(&d->interrupt_status, 0);
+	atomic_store(d->interrupt_status, 0);
 }
 
 /* The first sign of life: the kernel has come as far as its drivers. */
@@ -261,7 +278,7 @@ static void write_register(struct mmio_dev *d, uint64_t off, uint32_t v)
 		write_ready(d, v);
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
-		atomic_fetch_and(&d->interrupt_status, ~v);
+		atomic_fetch_and(d->interrupt_status, ~v);
 		break;
 	case VIRTIO_MMIO_STATUS:
 		write_status(d, v);
@@ -310,7 +327,7 @@ static uint32_t read_register(struct mmio_dev *d, uint64_t off)
 	case VIRTIO_MMIO_QUEUE_READY:
 		return mq && mq->ready;
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
-		return atomic_load(&d->interrupt_status);
+		return atomic_load(d->interrupt_status);
 	case VIRTIO_MMIO_STATUS:
 		return d->status | (atomic_load(&d->broken) ? VIRTIO_CONFIG_S_NEEDS_RESET : 0);
 	case VIRTIO_MMIO_CONFIG_GENERATION:
@@ -322,6 +339,47 @@ static uint32_t read_register(struct mmio_dev *d, uint64_t off)
 		return read_shm(d, off);
 	}
 	return 0;
+}
+
+/* After a register was written: others change with it. d->lock is held. */
+static void show(struct mmio_dev *d)
+{
+	static const uint16_t readable[] = {
+		VIRTIO_MMIO_MAGIC_VALUE,  VIRTIO_MMIO_VERSION,	       VIRTIO_MMIO_DEVICE_ID,
+		VIRTIO_MMIO_VENDOR_ID,	  VIRTIO_MMIO_DEVICE_FEATURES, VIRTIO_MMIO_QUEUE_NUM_MAX,
+		VIRTIO_MMIO_QUEUE_READY,  VIRTIO_MMIO_STATUS,	       VIRTIO_MMIO_SHM_LEN_LOW,
+		VIRTIO_MMIO_SHM_LEN_HIGH, VIRTIO_MMIO_SHM_BASE_LOW,    VIRTIO_MMIO_SHM_BASE_HIGH,
+	};
+
+	if (d->shown == NULL)
+		return;
+	for (size_t i = 0; i < sizeof(readable) / sizeof(readable[0]); i++)
+		atomic_store(shown_word(d, readable[i]), read_register(d, readable[i]));
+	if (atomic_load(&d->broken)) /* meanwhile */
+		atomic_fetch_or(shown_word(d, VIRTIO_MMIO_STATUS), VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
+/*
+ * What the driver reads in pieces is one whole if the generation before and after is the same: it
+ * changes before the first byte does, and after the last.
+ */
+static void show_config(struct mmio_dev *d)
+{
+	if (d->shown == NULL)
+		return;
+	atomic_store(shown_word(d, VIRTIO_MMIO_CONFIG_GENERATION),
+		     atomic_load(&d->config_generation) * 2 - 1);
+	memcpy(d->shown + VIRTIO_MMIO_CONFIG, d->config, sizeof(d->config));
+	atomic_store(shown_word(d, VIRTIO_MMIO_CONFIG_GENERATION),
+		     atomic_load(&d->config_generation) * 2);
+}
+
+void mmio_show(struct mmio_dev *d, uint8_t *page)
+{
+	d->shown = page;
+	d->interrupt_status = shown_word(d, VIRTIO_MMIO_INTERRUPT_STATUS);
+	show(d);
+	show_config(d);
 }
 
 void mmio_read(struct mmio_dev *d, uint64_t off, void *data, uint32_t len)
@@ -356,6 +414,7 @@ void mmio_write(struct mmio_dev *d, uint64_t off, const void *data, uint32_t len
 	memcpy(&v, data, sizeof(v));
 	pthread_mutex_lock(&d->lock);
 	write_register(d, off, v);
+	show(d);
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -372,6 +431,7 @@ static void config_changed(struct virtio_device *dev, bool tell)
 	pthread_mutex_lock(&d->config_lock);
 	dev->ops->config_read(dev, 0, d->config, sizeof(d->config));
 	atomic_fetch_add(&d->config_generation, 1);
+	show_config(d);
 	pthread_mutex_unlock(&d->config_lock);
 	if (tell)
 		interrupt(d, VIRTIO_MMIO_INT_CONFIG);
@@ -383,6 +443,7 @@ int mmio_init(struct mmio_dev *d, struct vmm *vmm, struct virtio_device *dev, un
 	*d = (struct mmio_dev){ .vmm = vmm, .dev = dev, .index = index };
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_mutex_init(&d->config_lock, NULL);
+	d->interrupt_status = &d->own_status;
 	dev->broken = broken;
 	dev->config_changed = config_changed;
 	dev->transport = d;
@@ -399,9 +460,19 @@ int mmio_init(struct mmio_dev *d, struct vmm *vmm, struct virtio_device *dev, un
 int mmio_attach(struct mmio_dev *d, struct err *e)
 {
 	struct kvm_irqfd irq = { .fd = (uint32_t)d->irq_fd, .gsi = VMM_VIRTIO_IRQ + d->index };
+	/* nobody listens: it is for KVM to swallow what need not come here */
+	struct kvm_ioeventfd ack = {
+		.datamatch = VIRTIO_MMIO_INT_VRING,
+		.addr = VMM_VIRTIO_BASE + d->index * VMM_VIRTIO_STEP + VIRTIO_MMIO_INTERRUPT_ACK,
+		.len = sizeof(uint32_t),
+		.fd = d->vmm->acked_fd,
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+	};
 
 	if (ioctl(d->vmm->vm_fd, KVM_IRQFD, &irq) < 0)
 		return err_sys(e, "KVM_IRQFD");
+	if (d->shown && ioctl(d->vmm->vm_fd, KVM_IOEVENTFD, &ack) < 0)
+		return err_sys(e, "KVM_IOEVENTFD");
 	for (unsigned i = 0; i < d->dev->ops->num_queues; i++) {
 		struct kvm_ioeventfd kick = {
 			.datamatch = i,

@@ -17,8 +17,8 @@
  * Theory of operation.
  *
  * One thread per vcpu runs the guest; the holder's main loop runs the
- * devices. A vcpu thread leaves KVM_RUN only for what is rare: registers of
- * virtio-mmio while the driver sets a device up, the serial port when the
+ * devices. A vcpu thread leaves KVM_RUN only for what is rare: the driver
+ * writes virtio-mmio's registers while it sets a device up, the serial port when the
  * guest's kernel dies young, and its end. Kicks come through ioeventfd and
  * interrupts go through irqfd, past the vcpu threads.
  *
@@ -43,6 +43,7 @@
 #define VMM_MORE_FIRST	(256ULL << 20)	/* the first slot of what comes later; they double */
 #define VMM_WINDOW_BASE 0x6000000000ULL /* 384 GiB: all below it can be RAM */
 #define VMM_WINDOW_SLOT 31		/* KVM's number for it; RAM counts from 0 */
+#define VMM_SHOWN_SLOT	30		/* and for the devices' registers */
 #define VMM_VIRTIO_BASE 0xd0000000ULL
 #define VMM_VIRTIO_STEP 0x1000ULL
 #define VMM_VIRTIO_IRQ	5 /* GSI of device 0; an IOAPIC has 24 */
@@ -65,9 +66,10 @@ struct mmio_dev {
 	struct vmm *vmm;
 	struct virtio_device *dev;
 	unsigned index;
-	int irq_fd; /* eventfd of the irqfd */
-	atomic_uint interrupt_status;
-	pthread_mutex_t lock; /* the registers below */
+	int irq_fd;	/* eventfd of the irqfd */
+	uint8_t *shown; /* the registers as the guest reads them; NULL: by exits */
+	_Atomic uint32_t *interrupt_status, own_status; /* there, or here */
+	pthread_mutex_t lock;				/* the registers below */
 	uint32_t device_features_sel, driver_features_sel;
 	uint64_t driver_features;
 	uint32_t queue_sel;
@@ -89,6 +91,8 @@ int mmio_init(struct mmio_dev *d, struct vmm *vmm, struct virtio_device *dev, un
 int mmio_attach(struct mmio_dev *d, struct err *e);
 /* Gives the device its shared memory region 0 (virtio 1.2, 4.2.2.1). */
 void mmio_set_shm(struct mmio_dev *d, uint64_t gpa, uint64_t size, void *host);
+/* From now on the guest reads its registers in this page; before mmio_attach. */
+void mmio_show(struct mmio_dev *d, uint8_t *page);
 /* Stops the queues, takes the shared memory back; on the loop's thread. */
 void mmio_free(struct mmio_dev *d);
 /* A register access of the guest's: offset below VMM_VIRTIO_STEP, any length; vcpu threads. */
@@ -138,7 +142,9 @@ struct vmm {
 	uint64_t more_given; /* so much of it the guest can reach */
 	unsigned slots;	     /* of KVM's, in use */
 	struct gmem mem;
-	void *window; /* reserved for mem.window, with what aligns it */
+	uint8_t *shown; /* pages of the devices' registers; NULL: none */
+	int acked_fd;	/* eventfd: takes the acknowledgements of interrupts */
+	void *window;	/* reserved for mem.window, with what aligns it */
 	size_t window_size;
 	struct serial serial;
 	pthread_mutex_t serial_lock;
@@ -188,6 +194,13 @@ void vcpu_kick(struct vcpu *c);
 bool vcpu_exit(struct vcpu *c);
 /* After vmm.stop was set and the vcpu kicked. */
 void vcpu_free(struct vcpu *c);
+
+/*
+ * shown.c: the pages in which the guest reads the registers of all devices, a
+ * page each. Without them (v->shown stays NULL) reading leaves the guest.
+ */
+void shown_add(struct vmm *v);
+void shown_free(struct vmm *v);
 
 /*
  * window.c: the address space for a device's shared memory. Its absence is no
