@@ -63,6 +63,20 @@ static void add_file(struct wire_boot *b, const struct box_spec *spec, const cha
 		(struct wire_file){ .path = xstrdup(path), .mode = 0644, .data = data };
 }
 
+void boot_places(const struct box_spec *spec, struct fuse_place places[BOOT_PLACES_MAX])
+{
+	static const struct fuse_place all[BOOT_PLACES_MAX - 1] = {
+		{ "/proc", true },	 { "/sys", true },	     { "/dev", true },
+		{ "/etc/hosts", false }, { "/etc/hostname", false }, { "/etc/resolv.conf", false },
+	};
+	unsigned n = 0;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (!is_mounted(spec, all[i].path))
+			places[n++] = all[i];
+	places[n] = (struct fuse_place){ .path = NULL };
+}
+
 /* The lines of the host's file that begin with none of the words. */
 static void add_lines(struct str *out, const char *text, const char *const *words)
 {

@@ -11,6 +11,7 @@
 #include "runtime/box/events.h"
 #include "runtime/box/logfile.h"
 #include "runtime/box/stdio.h"
+#include "runtime/fuse/fuse.h"
 #include "runtime/machine.h"
 #include "vsock/wire.h"
 
@@ -172,6 +173,9 @@ void confine_past(const struct holder *h);
  * The whole BOOT frame. `mounts` of kind bind are shares "0", "1" ... of the second fs; `room` is
  * how much memory the machine may get later.
  */
+/* Mount points that every container needs, but for the user's own. */
+#define BOOT_PLACES_MAX 7
+void boot_places(const struct box_spec *spec, struct fuse_place places[BOOT_PLACES_MAX]);
 void boot_frame(struct str *out, const struct box_spec *spec, uint64_t room, unsigned short rows,
 		unsigned short cols);
 /* Its limits as the guest is told. */

@@ -58,13 +58,16 @@
 static struct fuse *serve_root(const struct holder *h, struct err *e)
 {
 	own_free char *upper = xasprintf("%s/containers/%s/" BOX_UPPER, h->dirs->root, h->spec->id);
+	struct fuse_place places[BOOT_PLACES_MAX];
 	struct fuse_share root = {
 		.name = "root",
 		.layers = (const char *const *)h->spec->layers.v,
 		.nlayers = (unsigned)h->spec->layers.n,
 		.upper = upper,
+		.places = places,
 	};
 
+	boot_places(h->spec, places);
 	return fuse_new(&root, 1, e);
 }
 

@@ -24,6 +24,7 @@
  * dispatch.c	the table of operations; checks what all of them have in common
  * fuse.c	the engine's life, INIT, STATFS, FORGET
  * ops_*.c	the operations: protocol only, no word about where files lie
+ * place.c	mount points that are made unasked
  * node.c	what the guest knows: nodes, found by id and by host file
  * folder.c	descriptors of folders, opened when needed, a bounded number
  * file.c	descriptors of files, the same; handles
@@ -377,6 +378,7 @@ struct fuse {
 	uint64_t epoch;	       /* number of the locked section */
 	struct share *share;
 	unsigned nshares;
+	struct fuse_place *places; /* to be made in the first share */
 	bool is_union; /* caching is for ever */
 	bool root_user;
 	bool started;	   /* INIT was seen */

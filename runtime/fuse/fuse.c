@@ -142,6 +142,18 @@ static int open_share(struct fuse *f, struct share *s, const struct fuse_share *
 	return union_open_share(f, s, from->layers, from->nlayers, from->upper, from->look, e);
 }
 
+static void copy_places(struct fuse *f, const struct fuse_place *p)
+{
+	size_t n = 0;
+
+	if (p == NULL)
+		return;
+	while (p[n++].path)
+		;
+	f->places = xcalloc(n, sizeof(*p));
+	memcpy(f->places, p, n * sizeof(*p));
+}
+
 struct fuse *fuse_new(const struct fuse_share *shares, unsigned n, struct err *e)
 {
 	struct fuse *f = xcalloc(1, sizeof(*f));
@@ -158,6 +170,7 @@ struct fuse *fuse_new(const struct fuse_share *shares, unsigned n, struct err *e
 	f->root_user = f->uid == 0;
 	f->share = xcalloc(n, sizeof(*f->share));
 	set_limits(f);
+	copy_places(f, n ? shares[0].places : NULL);
 	f->is_union = n == 0 || shares[0].path == NULL;
 	for (unsigned i = 0; i < n && rc == 0; i++) {
 		if ((shares[i].path == NULL) != f->is_union)
@@ -204,6 +217,7 @@ void fuse_free(struct fuse *f)
 		free(f->share[i].name);
 	}
 	free(f->share);
+	free(f->places);
 	free(f->ranges);
 	pthread_cond_destroy(&f->copied);
 	pthread_cond_destroy(&f->idle);

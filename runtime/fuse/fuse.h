@@ -32,6 +32,11 @@ struct fuse;
  * leaves, 96 at least and 6144 at most, whatever the guest has open; binds
  * refuse further open files with ENFILE.
  */
+struct fuse_place {
+	const char *path; /* "/a/b"; borrowed, must outlive the engine; NULL: the list's end */
+	bool folder;	  /* or an empty file */
+};
+
 struct fuse_share {
 	const char *name;	   /* entry in the engine's root: "root", "0", "1" ... */
 	const char *const *layers; /* union: read-only, topmost first */
@@ -41,6 +46,7 @@ struct fuse_share {
 	const char *path;  /* bind: a folder of the host's; NULL: a union */
 	const char *only;  /* bind: the one entry of `path` that is shown; NULL: all */
 	bool read_only;
+	const struct fuse_place *places; /* union, the first share: see fuse_make_places; or NULL */
 	bool look; /* union: read_only, and of the upper nothing is made or cleared */
 };
 
@@ -48,6 +54,13 @@ struct fuse_share {
 struct fuse *fuse_new(const struct fuse_share *shares, unsigned n, struct err *e);
 /* When no thread is in fuse_handle any more. */
 void fuse_free(struct fuse *f);
+
+/*
+ * Makes what is missing of the first share's places, root's, as mkdir and
+ * mknod would, if no symlink is in the way: the guest then finds its mount
+ * points. Any thread, once.
+ */
+void fuse_make_places(struct fuse *f);
 
 /*
  * Serves one request: `out` is what the guest wrote (fuse_in_header first),

@@ -183,6 +183,7 @@ static void *fs_thread(void *arg)
 
 	if (f->confine)
 		confine_thread_or_die(f->confine);
+	fuse_make_places(f->fuse); /* while the machine is made and the guest boots */
 	while ((order = wait_for_order(f)) != FS_END) {
 		if (order == FS_RESET)
 			fuse_reset(f->fuse);
