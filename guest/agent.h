@@ -17,7 +17,7 @@
  * The agent is PID 1 of the VM, one thread around one epoll loop. It keeps to
  * the initramfs and mounts nothing there: what it needs of the kernel it has
  * by descriptors of detached mounts. The container's tree is made by task 1's
- * process itself, in its own mount namespace, before it executes the workload.
+ * process itself, on top of the initramfs, before it executes the workload.
  *
  *	main.c	  boot: HELLO, BOOT, then the loop; how the VM ends
  *	serve.c	  the control connection's frames
@@ -25,6 +25,7 @@
  *	pump.c	  its streams
  *	child.c	  a task's process from clone to execve
  *	mount.c	  the container's mount tree, made in that process
+ *	warm.c	  what that process will need of the file server
  *	memory.c  what the container may use, and memory that comes later
  *	usage.c	  what it uses, and its processes
  *	init.c	  the small init of --init
@@ -132,6 +133,11 @@ uint64_t memory_limit(const struct agent *a);
 
 /* Answers with PROCESS and STATS. */
 void usage_answer(struct agent *a, const struct wire_query *q);
+
+/* ---- warm.c */
+
+/* While task 1's process makes its container. */
+void warm_up(const struct agent *a, const struct wire_task *w);
 
 /* ---- link.c */
 

@@ -60,6 +60,7 @@ static void fail(const struct child *c, int exit_code, const struct err *e)
  */
 static int join_container(const struct child *c, struct err *e)
 {
+	/* the mount namespace is this one: joining it leads to its topmost root */
 	if (setns(c->join, CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP) < 0)
 		return err_sys(e, "join the container");
 	return 0;

@@ -54,7 +54,7 @@ int mount_virtiofs(const char *tag, struct err *e);
 int mount_cgroup(struct err *e);
 int mount_proc(struct err *e);
 
-/* In task 1's process, in namespaces of its own: makes it see the container only. */
+/* In task 1's process: makes it see the container only. */
 int mount_container(const struct agent *a, const struct wire_boot *boot, struct err *e);
 /* The terminal as /dev/console. */
 int mount_console(int slave, struct err *e);

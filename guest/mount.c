@@ -19,12 +19,15 @@
 /*
  * Theory of operation.
  *
- * We are in a mount namespace of our own, a copy of the agent's, which holds
- * nothing but the initramfs. The share with the container's root is mounted
- * somewhere in it, its entry "root" goes over "/", and becomes our root: from
- * then on every path is the container's, and nothing below can be named any
- * more (".." ends at the namespace's root, which is followed up to the mount
- * on top of it). Sources that lie below are kept by descriptors.
+ * The mount namespace is the agent's, and holds nothing but the initramfs. The
+ * share with the container's root is mounted somewhere in it, its entry "root"
+ * goes over "/", and becomes our root: from then on every path is the
+ * container's, and nothing below can be named any more (".." ends at the
+ * namespace's root, which is followed up to the mount on top of it). Sources
+ * that lie below are kept by descriptors. The agent stays where it is, below,
+ * and names no path from here on. That the namespace is shared with it keeps
+ * the mounts from being taken down, one after the other, between the end of
+ * task 1 and the moment at which the agent hears of it.
  *
  * Mounts are made detached and then attached to a descriptor of their target,
  * so that no symlink of the image's can divert them, and no /proc is needed

@@ -396,7 +396,7 @@ static int make_streams(struct task *t, int ours[STREAMS], struct err *e)
 static int make_process(struct task *t, struct child *c, struct err *e)
 {
 	struct agent *a = t->agent;
-	uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC;
+	uint64_t flags = CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
 	int err_code;
 
 	if (c->join >= 0) {
