@@ -168,15 +168,16 @@ static int run(struct agent *a, uint64_t began, struct err *e)
 	rc = apply_boot(a, &boot, e);
 	if (rc == 0)
 		task_start(a, &boot.task, &boot);
-	wire_boot_free(&boot);
 	if (rc == 0)
 		rc = link_loopback(e);
 	if (rc == 0)
 		rc = serve_start(a, e);
-	if (rc < 0)
-		return rc;
-	task_go(a);
-	return loop_run(a->loop);
+	if (rc == 0) {
+		task_go(a);
+		warm_up(a, &boot.task);
+	}
+	wire_boot_free(&boot);
+	return rc < 0 ? rc : loop_run(a->loop);
 }
 
 int main(void)
