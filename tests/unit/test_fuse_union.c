@@ -24,6 +24,7 @@
 
 struct world {
 	char place[256], upper[300], layer[LAYERS][300];
+	const struct fuse_place *places;
 	struct client c;
 };
 
@@ -35,6 +36,7 @@ static void world_open(struct world *w, bool read_only)
 				    .layers = layers,
 				    .nlayers = LAYERS,
 				    .upper = w->upper,
+				    .places = w->places,
 				    .read_only = read_only };
 	struct err e = ERR_INIT;
 	struct fuse *f = fuse_new(&share, 1, &e);
@@ -994,6 +996,39 @@ static void data_operations(void **state)
 	free(buf);
 }
 
+/* Mount points come to be as a guest would make them, and nothing that is there changes. */
+static void places(void **state)
+{
+	static const struct fuse_place some[] = {
+		{ "/proc", true },     { "/etc/hosts", false }, { "/etc/new", false },
+		{ "/x/y/z", true },    { "/hidden/x", false },	{ "/dir/a/below", false },
+		{ "/link/in", false }, { NULL, false },
+	};
+	struct world *w = *state;
+	struct client *c = &w->c;
+
+	assert_int_equal(client_symlink(c, "etc", "link"), 0);
+	w->places = some;
+	world_reopen(w);
+	assert_int_equal(client_node(c, "proc"), 0);
+	fuse_make_places(c->f);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(attr_of(c, "proc").mode, S_IFDIR | 0755);
+		assert_int_equal(attr_of(c, "proc").uid, 0);
+		assert_text(c, "etc/hosts", "top hosts");
+		assert_int_equal(attr_of(c, "etc/new").mode, S_IFREG | 0644);
+		assert_text(c, "etc/new", "");
+		assert_int_equal(attr_of(c, "x/y/z").mode, S_IFDIR | 0755);
+		assert_names(c, "hidden", "x ");
+		assert_text(c, "hidden/x", "");
+		assert_text(c, "dir/a", "low a");
+		assert_true(S_ISLNK(attr_of(c, "link").mode));
+		assert_int_equal(client_node(c, "etc/in"), 0);
+		world_reopen(w);
+		fuse_make_places(c->f); /* all there */
+	}
+}
+
 static int all(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1025,6 +1060,7 @@ static int all(void)
 		cmocka_unit_test_setup_teardown(copy_up_from_many_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(deep_trees, setup, teardown),
 		cmocka_unit_test_setup_teardown(data_operations, setup, teardown),
+		cmocka_unit_test_setup_teardown(places, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
