@@ -165,17 +165,17 @@ static int give_stdio(uint32_t uid, struct err *e)
 static int read_etc(const char *path, struct str *out, struct err *e)
 {
 	own_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	struct stat st;
+	struct sys_statx st;
 	ssize_t n;
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0 || sys_stat_some(fd, "", &st) < 0)
 		return err_sys(e, "open %s", path);
-	if (!S_ISREG(st.st_mode) || st.st_size > ETC_FILE_MAX)
+	if (!S_ISREG(st.mode) || st.size > ETC_FILE_MAX)
 		return err_set(e, EINVAL, "%s: not a regular file of sensible size", path);
-	str_reserve(out, (size_t)st.st_size);
-	n = fd_read_full(fd, out->s, (size_t)st.st_size);
+	str_reserve(out, (size_t)st.size);
+	n = fd_read_full(fd, out->s, (size_t)st.size);
 	if (n < 0)
 		return err_set(e, (int)-n, "read %s: %s", path, strerror((int)-n));
 	out->len = (size_t)n;
@@ -261,16 +261,16 @@ static bool enter_folder(const struct child *c, bool last)
 /* As Go's findExecutable: 0, or the errno; *by_stat: it was stat that failed. */
 static int executable(const char *path, bool *by_stat)
 {
-	struct stat st;
+	struct sys_statx st;
 
-	*by_stat = stat(path, &st) < 0;
+	*by_stat = *path == 0 || sys_stat_some(AT_FDCWD, path, &st) < 0;
 	if (*by_stat)
-		return errno;
-	if (S_ISDIR(st.st_mode))
+		return *path ? errno : ENOENT;
+	if (S_ISDIR(st.mode))
 		return EISDIR;
 	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
 		return errno;
-	return st.st_mode & 0111 ? 0 : EACCES;
+	return st.mode & 0111 ? 0 : EACCES;
 }
 
 int child_look_path(const char *file, const struct strv *env, char **path, struct err *e)

@@ -493,6 +493,7 @@ void mmio_set_shm(struct mmio_dev *d, uint64_t gpa, uint64_t size, void *host)
 {
 	d->shm_gpa = gpa;
 	d->shm_size = size;
+	show(d);
 	d->dev->ops->shm_set(d->dev, host);
 }
 

@@ -103,13 +103,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cur c = cur_of(data, size);
 	struct loop *l = loop_new(NULL);
 	struct virtio_device *dev = virtio_vsock_new(l, accept_all, NULL, NULL);
-	uint8_t *ram = calloc(1, RAM), op;
+	uint8_t *ram = calloc(1, RAM), *page = calloc(1, VMM_VIRTIO_STEP), op;
 	struct vmm v = { .loop = l, .loop_thread = pthread_self() };
 	struct mmio_dev m;
 
 	v.mem = (struct gmem){ 1, { { 0, RAM, ram } } };
 	if (mmio_init(&m, &v, dev, 0, NULL) < 0)
 		abort();
+	mmio_show(&m, page);
 	for (unsigned i = 0; i < STEPS_MAX && cur_u8(&c, &op); i++)
 		step(&m, l, ram, op, &c);
 	for (unsigned i = 0; i < 4; i++)
@@ -117,6 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mmio_free(&m);
 	virtio_vsock_free(dev);
 	loop_free(l);
+	free(page);
 	free(ram);
 	return 0;
 }

@@ -81,7 +81,7 @@ struct rig {
 	struct vmm v;
 	struct fake f;
 	struct mmio_dev m;
-	uint8_t *ram;
+	uint8_t *ram, *page;
 };
 
 static int set_up(void **state)
@@ -97,11 +97,24 @@ static int set_up(void **state)
 	return 0;
 }
 
+/* The same with the registers in a page: get() then compares the two. */
+static int set_up_shown(void **state)
+{
+	struct rig *r;
+
+	set_up(state);
+	r = *state;
+	r->page = calloc(1, VMM_VIRTIO_STEP);
+	mmio_show(&r->m, r->page);
+	return 0;
+}
+
 static int tear_down(void **state)
 {
 	struct rig *r = *state;
 
 	mmio_free(&r->m);
+	free(r->page);
 	free(r->ram);
 	free(r);
 	return 0;
@@ -112,6 +125,9 @@ static uint32_t get(struct rig *r, uint64_t off)
 	uint32_t v = 0xdeadbeef;
 
 	mmio_read(&r->m, off, &v, sizeof(v));
+	/* the generation tells of change, its value means nothing */
+	if (r->page && off != VIRTIO_MMIO_CONFIG_GENERATION)
+		assert_memory_equal(r->page + off, &v, sizeof(v));
 	return v;
 }
 
@@ -273,8 +289,11 @@ static void test_configuration_that_changes(void **state)
 {
 	struct rig *r = *state;
 	uint32_t before = get(r, VIRTIO_MMIO_CONFIG_GENERATION);
+	uint32_t shown_before = 0;
 	char tag[4] = "";
 
+	if (r->page)
+		memcpy(&shown_before, r->page + VIRTIO_MMIO_CONFIG_GENERATION, 4);
 	r->f.tag = "new";
 	mmio_read(&r->m, VIRTIO_MMIO_CONFIG, tag, 3);
 	assert_string_equal(tag, "tag"); /* until the device says so */
@@ -282,6 +301,10 @@ static void test_configuration_that_changes(void **state)
 	mmio_read(&r->m, VIRTIO_MMIO_CONFIG, tag, 3);
 	assert_string_equal(tag, "new");
 	assert_int_not_equal(get(r, VIRTIO_MMIO_CONFIG_GENERATION), before);
+	if (r->page) {
+		assert_memory_equal(r->page + VIRTIO_MMIO_CONFIG, "new", 3);
+		assert_memory_not_equal(r->page + VIRTIO_MMIO_CONFIG_GENERATION, &shown_before, 4);
+	}
 	assert_int_equal(get(r, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 	r->f.d.config_changed(&r->f.d, true);
 	assert_int_equal(get(r, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
@@ -320,15 +343,17 @@ static void test_vcpu_that_was_not_made(void **state)
 
 int main(void)
 {
+#define BOTH(test)                                                \
+	cmocka_unit_test_setup_teardown(test, set_up, tear_down), \
+		cmocka_unit_test_setup_teardown(test, set_up_shown, tear_down)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_shared_memory, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_life_of_a_queue, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_features_that_were_not_offered, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(test_rings_outside_of_memory, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_configuration_that_changes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_nonsense_is_harmless, set_up, tear_down),
+		BOTH(test_identity),
+		BOTH(test_shared_memory),
+		BOTH(test_life_of_a_queue),
+		BOTH(test_features_that_were_not_offered),
+		BOTH(test_rings_outside_of_memory),
+		BOTH(test_configuration_that_changes),
+		BOTH(test_nonsense_is_harmless),
 		cmocka_unit_test(test_vcpu_that_was_not_made),
 	};
 
