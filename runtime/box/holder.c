@@ -261,30 +261,40 @@ static void tell(struct holder *h)
 	}
 }
 
-/* All that is to be seen of the container's end, then the slow part of it. */
-static void finish(struct holder *h)
+static void close_log(struct holder *h)
 {
-	own_fd int guard = -1;
-
-	h->phase = HOLDER_ENDED;
 	logfile_close(h->log);
 	h->log = NULL;
 	for (int i = 0; i < 4; i++) {
 		if (h->main->stream[i])
 			io_stream_log(h->main->stream[i], NULL, LOG_STDOUT);
 	}
+}
+
+/*
+ * All that is to be seen of the container's end, and the word to who waits for it; then what
+ * takes long. Who asks in between sees the end in state.json, or nothing, and waits for the lock.
+ */
+static void finish(struct holder *h)
+{
+	own_fd int guard = -1;
+
+	h->phase = HOLDER_ENDED;
 	if (h->spec->auto_remove)
 		guard = box_guard(h->dirs, LOCK_SH, NULL);
 	if (h->main->started)
 		add_died(h);
-	if (guard < 0 || box_vanish(h->dirs, h->spec->id, NULL) < 0)
+	if (guard < 0 || box_vanish(h->dirs, h->spec->id, NULL) < 0) {
+		close_log(h);
 		write_end(h);
-	else
+	} else {
 		events_box(&h->events, h->spec, "destroy", NULL);
-	ctl_close(h->ctl);
-	unlink(h->socket);
+	}
 	tell(h);
 	log_step("clients told");
+	close_log(h);
+	ctl_close(h->ctl);
+	unlink(h->socket);
 	vm_free(h);
 	log_step("VM ended");
 	if (guard >= 0)

@@ -379,7 +379,7 @@ struct fuse {
 	struct share *share;
 	unsigned nshares;
 	struct fuse_place *places; /* to be made in the first share */
-	bool is_union; /* caching is for ever */
+	bool is_union;		   /* caching is for ever */
 	bool root_user;
 	bool started;	   /* INIT was seen */
 	bool open_less;	   /* OPEN is answered ENOSYS: not needed */

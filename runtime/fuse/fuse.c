@@ -132,26 +132,26 @@ static int make_roots(struct fuse *f)
 	return rc;
 }
 
+static void copy_places(struct fuse *f, const struct fuse_place *p)
+{
+	size_t n = 0;
+
+	while (p[n++].path)
+		;
+	f->places = xcalloc(n, sizeof(*p));
+	memcpy(f->places, p, n * sizeof(*p));
+}
+
 static int open_share(struct fuse *f, struct share *s, const struct fuse_share *from, struct err *e)
 {
 	s->name = xstrdup(from->name);
 	s->read_only = from->read_only;
 	f->nshares++;
+	if (from->places)
+		copy_places(f, from->places);
 	if (from->path)
 		return bind_open_share(f, s, from->path, from->only, e);
 	return union_open_share(f, s, from->layers, from->nlayers, from->upper, from->look, e);
-}
-
-static void copy_places(struct fuse *f, const struct fuse_place *p)
-{
-	size_t n = 0;
-
-	if (p == NULL)
-		return;
-	while (p[n++].path)
-		;
-	f->places = xcalloc(n, sizeof(*p));
-	memcpy(f->places, p, n * sizeof(*p));
 }
 
 struct fuse *fuse_new(const struct fuse_share *shares, unsigned n, struct err *e)
@@ -170,7 +170,6 @@ struct fuse *fuse_new(const struct fuse_share *shares, unsigned n, struct err *e
 	f->root_user = f->uid == 0;
 	f->share = xcalloc(n, sizeof(*f->share));
 	set_limits(f);
-	copy_places(f, n ? shares[0].places : NULL);
 	f->is_union = n == 0 || shares[0].path == NULL;
 	for (unsigned i = 0; i < n && rc == 0; i++) {
 		if ((shares[i].path == NULL) != f->is_union)
