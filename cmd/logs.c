@@ -10,13 +10,15 @@
 #include "runtime/base/parse.h"
 
 struct logs_flags {
-	bool follow, timestamps;
+	bool details, follow, timestamps;
 	const char *since, *until, *tail;
 };
 
 #define AT(member) offsetof(struct logs_flags, member)
 
 static const struct opt logs_opts[] = {
+	{ OPT_BOOL, 0, "details", NULL, AT(details), NULL, NULL,
+	  "Show extra details provided to logs" },
 	{ OPT_BOOL, 'f', "follow", NULL, AT(follow), NULL, NULL, "Follow log output" },
 	{ OPT_TEXT, 0, "since", "string", AT(since), NULL, NULL,
 	  "Show logs since timestamp (\"2026-01-02T13:23:37Z\") or relative (\"42m\")" },
@@ -52,6 +54,7 @@ static int run_logs(struct zl *z, void *flags, const struct operands *ops, struc
 	const struct logs_flags *f = flags;
 	struct box_log_options o = { .tail = tail_of(f->tail),
 				     .follow = f->follow,
+				     .details = f->details,
 				     .timestamps = f->timestamps,
 				     .out = STDOUT_FILENO,
 				     .err = STDERR_FILENO };

@@ -94,7 +94,8 @@ static const char *fraction(const char *s, uint64_t scale, uint64_t *out)
 	return s;
 }
 
-bool parse_size(const char *s, uint64_t *out)
+/* kilo: what a k stands for. */
+static bool size_in(const char *s, uint64_t kilo, uint64_t *out)
 {
 	static const char units[] = "bkmgtp";
 	size_t digits = strspn(s, "0123456789.");
@@ -108,7 +109,8 @@ bool parse_size(const char *s, uint64_t *out)
 
 		if (at == NULL)
 			return false;
-		scale = 1ULL << (10 * (at - units));
+		for (const char *unit = units; unit < at; unit++)
+			scale *= kilo;
 		u++;
 		if (at != units) {
 			if ((*u | 0x20) == 'i')
@@ -122,6 +124,16 @@ bool parse_size(const char *s, uint64_t *out)
 			return false;
 	}
 	return fraction(s, scale, out) == s + digits;
+}
+
+bool parse_size(const char *s, uint64_t *out)
+{
+	return size_in(s, 1024, out);
+}
+
+bool parse_size_decimal(const char *s, uint64_t *out)
+{
+	return size_in(s, 1000, out);
 }
 
 bool parse_decimal_micro(const char *s, uint64_t *out)

@@ -12,6 +12,8 @@ bool parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out);
  * with b, k, m, g, t, p (also kb, kib, KiB ...; all powers of 1024).
  */
 bool parse_size(const char *s, uint64_t *out);
+/* The same in powers of 1000, as docker has the sizes of its logs. */
+bool parse_size_decimal(const char *s, uint64_t *out);
 /* A number such as 1.5 as millionths (--cpus). */
 bool parse_decimal_micro(const char *s, uint64_t *out);
 /* "0-2,7": these of the nbits bits (a multiple of 8); false if malformed or one is too large. */

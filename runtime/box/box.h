@@ -20,7 +20,8 @@ struct pollfd;
  *			holder only (or by whoever finds the holder dead)
  *	lock		flocked by the holder: held means alive
  *	upper/		the container's own files (base/layer.h)
- *	log.json	stdout and stderr in docker's json-file format
+ *	log.json	stdout and stderr in docker's json-file format; log.json.1 and so on:
+ *			what was before, if it is rotated
  *	console.log	what the guest's console said
  *
  * and a control socket <runtime dir>/<id>.sock while it runs, whose path is in
@@ -233,6 +234,7 @@ int box_tree(const struct box *b, bool changes, entry_fn *fn, void *arg, struct 
 struct box_log_options {
 	int64_t tail;		    /* last n lines; -1: all */
 	bool follow;		    /* until the container ends */
+	bool details;		    /* what --log-opt labels and env put beside each line */
 	bool timestamps;	    /* RFC 3339 with nanoseconds in front of each line */
 	int64_t since_ns, until_ns; /* 0: no bound */
 	int out, err;		    /* where stdout's and stderr's lines go */

@@ -351,16 +351,28 @@ static int open_log(struct holder *h, int said)
 	return 0;
 }
 
+/* Where the output is kept, if it is. */
+static int open_output(struct holder *h, struct err *e)
+{
+	struct log_config c;
+
+	if (log_config_of(&c, h->spec, e) < 0)
+		return -EINVAL;
+	if (!c.none)
+		h->log = logfile_open(h->dirfd, &c, e);
+	log_config_free(&c);
+	return c.none || h->log ? 0 : -EIO;
+}
+
 static int make_main(struct holder *h, struct holder_start *s, struct err *e)
 {
 	struct box_spec *spec = h->spec;
 
 	h->main = task_new(h, WIRE_TASK_MAIN, spec->tty, spec->open_stdin);
 	h->next_task = WIRE_TASK_MAIN;
-	h->log = logfile_open(h->dirfd, e);
-	if (h->log == NULL)
+	if (open_output(h, e) < 0)
 		return -EIO;
-	for (int i = WIRE_STDOUT; i < 4; i++) {
+	for (int i = WIRE_STDOUT; h->log && i < 4; i++) {
 		if (h->main->stream[i])
 			io_stream_log(h->main->stream[i], h->log,
 				      i == WIRE_STDERR ? LOG_STDERR : LOG_STDOUT);
@@ -371,7 +383,7 @@ static int make_main(struct holder *h, struct holder_start *s, struct err *e)
 	if (s->has_io) {
 		h->rows = s->io.rows;
 		h->cols = s->io.cols;
-		if (spec->auto_remove && s->io.out >= 0 && (spec->tty || s->io.err >= 0))
+		if (h->log && spec->auto_remove && s->io.out >= 0 && (spec->tty || s->io.err >= 0))
 			logfile_limit(h->log, LOG_FOREGROUND_MAX);
 		events_box(&h->events, spec, "attach", NULL);
 		task_attach(h->main, &s->io, h->starter);

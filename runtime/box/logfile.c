@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,8 +21,10 @@
 #define BATCH (64U << 10)
 
 struct logfile {
-	int fd;
-	off_t size;			 /* end of the last whole record */
+	int dirfd, fd;
+	off_t size; /* end of the last whole record */
+	struct log_config config;
+	struct str middle[LOG_STREAMS];	 /* of a record, between "log" and the time */
 	bool failed;			 /* said so already */
 	uint64_t limit, taken;		 /* bytes of output; limit 0: none */
 	struct str out;			 /* records to be written */
@@ -81,10 +84,16 @@ static int mend_end(int fd, off_t size)
 	return fd_write_full(fd, "\n", 1);
 }
 
-struct logfile *logfile_open(int dirfd, struct err *e)
+static int open_log(int dirfd, const char *name, int flags)
 {
-	own_fd int fd =
-		openat(dirfd, LOG_FILE, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return openat(dirfd, name, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags,
+		      0600);
+}
+
+struct logfile *logfile_open(int dirfd, const struct log_config *c, struct err *e)
+{
+	static const char *const names[LOG_STREAMS] = { "stdout", "stderr" };
+	own_fd int fd = open_log(dirfd, LOG_FILE, 0);
 	struct logfile *l;
 	struct stat st;
 
@@ -97,9 +106,50 @@ struct logfile *logfile_open(int dirfd, struct err *e)
 		return NULL;
 	}
 	l = xcalloc(1, sizeof(*l));
+	l->dirfd = dirfd;
 	l->size = st.st_size;
+	l->config = *c;
+	for (int i = 0; i < LOG_STREAMS; i++) {
+		str_addf(&l->middle[i], "\",\"stream\":\"%s\"", names[i]);
+		if (c->attrs)
+			str_addf(&l->middle[i], ",\"attrs\":%s", c->attrs);
+		str_add(&l->middle[i], ",\"time\":\"");
+	}
+	l->config.attrs = NULL;
 	l->fd = steal_fd(&fd);
 	return l;
+}
+
+/* --- rotation */
+
+void log_file_name(char name[LOG_NAME_MAX], unsigned i)
+{
+	snprintf(name, LOG_NAME_MAX, i ? LOG_FILE ".%u" : LOG_FILE, i);
+}
+
+/*
+ * The new file is there before anything moves: where it cannot be made, the
+ * old one goes on. A reader may find one number missing, never two.
+ */
+static void rotate(struct logfile *l)
+{
+	int fd = open_log(l->dirfd, LOG_FILE_NEW, O_TRUNC);
+	char from[LOG_NAME_MAX], to[LOG_NAME_MAX];
+
+	if (fd < 0)
+		return;
+	for (unsigned i = l->config.max_files - 1; i > 0; i--) {
+		log_file_name(from, i - 1);
+		log_file_name(to, i);
+		renameat(l->dirfd, from, l->dirfd, to);
+	}
+	if (renameat(l->dirfd, LOG_FILE_NEW, l->dirfd, LOG_FILE) < 0) {
+		close(fd);
+		return;
+	}
+	close(l->fd);
+	l->fd = fd;
+	l->size = 0;
 }
 
 /* How a byte is written in a JSON string; any other letter: after a backslash. */
@@ -221,27 +271,6 @@ static void put_base64(struct str *out, const unsigned char *p, size_t n)
 	out->len = (size_t)(o - out->s);
 }
 
-/* line[0 .. len) holds its newline where it has one. */
-static void put_record(struct logfile *l, enum log_stream stream, const char *line, size_t len)
-{
-	const unsigned char *p = (const unsigned char *)line;
-	bool clean;
-
-	str_reserve(&l->out, len + 128);
-	str_add_mem(&l->out, "{\"log\":\"", 8);
-	clean = put_text(&l->out, p, len);
-	if (stream == LOG_STDOUT)
-		str_add_mem(&l->out, "\",\"stream\":\"stdout\",\"time\":\"", 28);
-	else
-		str_add_mem(&l->out, "\",\"stream\":\"stderr\",\"time\":\"", 28);
-	str_add_mem(&l->out, l->time, l->time_len);
-	if (!clean) {
-		str_add_mem(&l->out, "\",\"raw\":\"", 9);
-		put_base64(&l->out, p, len);
-	}
-	str_add_mem(&l->out, "\"}\n", 3);
-}
-
 static void flush(struct logfile *l)
 {
 	int rc;
@@ -263,6 +292,28 @@ static void flush(struct logfile *l)
 	l->out.len = 0;
 	if (l->out.cap > 2 * BATCH)
 		str_free(&l->out);
+}
+
+/* line[0 .. len) holds its newline where it has one. */
+static void put_record(struct logfile *l, enum log_stream stream, const char *line, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)line;
+	bool clean;
+
+	if (l->config.max_size && (uint64_t)l->size + l->out.len >= l->config.max_size) {
+		flush(l);
+		rotate(l);
+	}
+	str_reserve(&l->out, len + 128);
+	str_add_mem(&l->out, "{\"log\":\"", 8);
+	clean = put_text(&l->out, p, len);
+	str_add_mem(&l->out, l->middle[stream].s, l->middle[stream].len);
+	str_add_mem(&l->out, l->time, l->time_len);
+	if (!clean) {
+		str_add_mem(&l->out, "\",\"raw\":\"", 9);
+		put_base64(&l->out, p, len);
+	}
+	str_add_mem(&l->out, "\"}\n", 3);
 }
 
 static void add_piece(struct logfile *l, enum log_stream stream, const char *p, size_t n)
@@ -344,6 +395,8 @@ void logfile_close(struct logfile *l)
 	for (int s = 0; s < LOG_STREAMS; s++)
 		logfile_end(l, (enum log_stream)s);
 	str_free(&l->out);
+	for (int s = 0; s < LOG_STREAMS; s++)
+		str_free(&l->middle[s]);
 	free(l->piece);
 	close(l->fd);
 	free(l);

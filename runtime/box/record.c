@@ -1,4 +1,5 @@
 /* record.c: log records read back from a line of log.json; see logfile.h. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -7,8 +8,8 @@
 #include "runtime/box/logfile.h"
 
 /*
- * A record is a flat JSON object; values that are no strings, and keys we do
- * not know ("attrs" of docker's), are passed over. A parser of our own, as
+ * A record is a flat JSON object but for "attrs"; values that are no strings,
+ * and keys we do not know, are passed over. A parser of our own, as
  * reading a long log back is to be as fast as writing it.
  */
 #define RECORD_DEPTH_MAX 8
@@ -240,6 +241,42 @@ static bool time_parse(const char *p, int64_t *ns)
 	return true;
 }
 
+/* As in the query part of a URL. */
+static void put_escaped(struct str *out, const struct str *text)
+{
+	for (size_t i = 0; i < text->len; i++) {
+		unsigned char ch = (unsigned char)text->s[i];
+
+		if (isalnum(ch) || strchr("-_.~", ch))
+			str_add_char(out, (char)ch);
+		else if (ch == ' ')
+			str_add_char(out, '+');
+		else
+			str_addf(out, "%%%02X", ch);
+	}
+}
+
+/* An object of strings; false if it is anything else. */
+static bool attributes(struct cur *c, struct str *out)
+{
+	own_str struct str key = STR_INIT, value = STR_INIT;
+
+	if (!take(c, '{'))
+		return false;
+	if (take(c, '}'))
+		return true;
+	do {
+		if (!string(c, &key) || !take(c, ':') || !string(c, &value))
+			return false;
+		if (out->len)
+			str_add_char(out, ',');
+		put_escaped(out, &key);
+		str_add_char(out, '=');
+		put_escaped(out, &value);
+	} while (take(c, ','));
+	return take(c, '}');
+}
+
 static bool field(struct cur *c, const struct str *key, struct log_record *r, struct str *raw,
 		  bool *has_raw, unsigned *seen)
 {
@@ -263,7 +300,21 @@ static bool field(struct cur *c, const struct str *key, struct log_record *r, st
 		*seen |= 2;
 		return string(c, &v) && v.s && time_parse(v.s, &r->time_ns);
 	}
+	if (strcmp(key->s, "attrs") == 0) {
+		struct cur before = *c;
+
+		if (attributes(c, &r->attrs))
+			return true;
+		*c = before;
+		r->attrs.len = 0;
+	}
 	return skip_value(c, 0);
+}
+
+void log_record_free(struct log_record *r)
+{
+	str_free(&r->data);
+	str_free(&r->attrs);
 }
 
 int log_record_parse(const char *line, size_t len, struct log_record *r)
@@ -273,7 +324,7 @@ int log_record_parse(const char *line, size_t len, struct log_record *r)
 	bool has_raw = false;
 	unsigned seen = 0;
 
-	r->data.len = 0;
+	r->data.len = r->attrs.len = 0;
 	r->stream = LOG_STDOUT;
 	if (!take(&c, '{'))
 		return -EINVAL;

@@ -11,6 +11,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct log_record r = { .data = STR_INIT };
 
 	log_record_parse((const char *)data, size, &r);
-	str_free(&r.data);
+	log_record_free(&r);
 	return 0;
 }
