@@ -27,8 +27,7 @@ static int running_layers(void *arg, struct strv *layers, struct err *e)
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < boxes.n; i++)
-		if (boxes.v[i]->state.status == BOX_RUNNING ||
-		    boxes.v[i]->state.status == BOX_PAUSED)
+		if (box_is_running(boxes.v[i]))
 			strv_add_all(layers, &boxes.v[i]->spec.layers);
 	box_list_free(&boxes);
 	return 0;

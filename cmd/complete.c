@@ -45,8 +45,7 @@ static void offer_boxes(struct completing *c, const char *which)
 	for (int ids = 0; ids < 2 && c->out.len == before; ids++) {
 		for (size_t i = 0; i < list.n; i++) {
 			const struct box *b = list.v[i];
-			bool alive =
-				b->state.status == BOX_RUNNING || b->state.status == BOX_PAUSED;
+			bool alive = box_is_running(b);
 			char id[SHORT_ID_LEN + 1];
 
 			if ((strcmp(which, "@running") == 0 && !alive) ||

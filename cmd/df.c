@@ -85,11 +85,6 @@ static struct js *sum_row(const char *type, size_t total, size_t active, uint64_
 	return row;
 }
 
-static bool alive(const struct box *b)
-{
-	return b->state.status == BOX_RUNNING || b->state.status == BOX_PAUSED;
-}
-
 static struct js *box_sum(const struct df *d)
 {
 	uint64_t bytes = 0, idle = 0;
@@ -97,7 +92,7 @@ static struct js *box_sum(const struct df *d)
 
 	for (size_t i = 0; i < d->users.boxes.n; i++) {
 		bytes += d->box_bytes[i];
-		if (alive(d->users.boxes.v[i]))
+		if (box_is_running(d->users.boxes.v[i]))
 			active++;
 		else
 			idle += d->box_bytes[i];

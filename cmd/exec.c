@@ -114,6 +114,10 @@ static int run_exec(struct zl *z, void *flags, const struct operands *ops, struc
 		return err_set(e, EBUSY,
 			       "Container %s is paused, unpause the container before exec",
 			       b->spec.id);
+	if (b->state.status == BOX_RESTARTING)
+		return err_set(e, EBUSY,
+			       "Container %s is restarting, wait until the container is running",
+			       b->spec.id);
 	if (b->state.status != BOX_RUNNING)
 		return err_set(e, ESRCH, "container %s is not running", b->spec.id);
 	if (flags_env(&f->env_file, &f->env, &x.env, e) < 0)

@@ -24,6 +24,10 @@ struct run_flags {
 	uint64_t shm_size;
 	int64_t memory_swappiness, oom_score_adj, stop_timeout;
 	struct limit_flags limits;
+	const char *restart, *health_cmd, *health_interval, *health_timeout, *health_start_period,
+		*health_start_interval;
+	bool no_healthcheck;
+	int64_t health_retries;
 };
 
 /* stop_timeout where none was given. */

@@ -18,15 +18,61 @@ static void set_time(struct js *j, const char *key, int64_t ns)
 	js_set_text(j, key, buf);
 }
 
+/* Without a check docker has no such key. */
+static void set_health(struct js *state, const struct box *b)
+{
+	struct box_health_log log OWN(box_health_log_free);
+	struct js *j, *all;
+
+	if (b->state.health == BOX_HEALTH_NONE || box_health_log(b, &log) < 0)
+		return;
+	j = js_object();
+	all = js_array();
+	js_set_text(j, "Status", box_health_name(b->state.health));
+	js_set_int(j, "FailingStreak", log.streak);
+	for (unsigned i = 0; i < log.n; i++) {
+		struct js *one = js_object();
+
+		set_time(one, "Start", log.v[i].start_ns);
+		set_time(one, "End", log.v[i].end_ns);
+		js_set_int(one, "ExitCode", log.v[i].exit_code);
+		js_set_text(one, "Output", log.v[i].output);
+		js_push(all, one);
+	}
+	js_set(j, "Log", all);
+	js_set(state, "Health", j);
+}
+
+static void set_healthcheck(struct js *config, const struct box_health *h)
+{
+	struct js *j;
+
+	if (h->test.n == 0)
+		return;
+	j = js_object();
+	js_set(j, "Test", js_of_strings(&h->test));
+	if (h->interval_ns)
+		js_set_int(j, "Interval", h->interval_ns);
+	if (h->timeout_ns)
+		js_set_int(j, "Timeout", h->timeout_ns);
+	if (h->start_period_ns)
+		js_set_int(j, "StartPeriod", h->start_period_ns);
+	if (h->start_interval_ns)
+		js_set_int(j, "StartInterval", h->start_interval_ns);
+	if (h->retries)
+		js_set_int(j, "Retries", h->retries);
+	js_set(config, "Healthcheck", j);
+}
+
 static struct js *state_of(const struct box *b)
 {
 	const struct box_state *s = &b->state;
 	struct js *j = js_object();
 
 	js_set_text(j, "Status", box_status_name(s->status));
-	js_set_bool(j, "Running", s->status == BOX_RUNNING || s->status == BOX_PAUSED);
+	js_set_bool(j, "Running", box_is_running(b));
 	js_set_bool(j, "Paused", s->status == BOX_PAUSED);
-	js_set_bool(j, "Restarting", false);
+	js_set_bool(j, "Restarting", s->status == BOX_RESTARTING);
 	js_set_bool(j, "OOMKilled", s->oom_killed);
 	js_set_bool(j, "Dead", s->status == BOX_DEAD);
 	js_set_int(j, "Pid", s->status == BOX_RUNNING || s->status == BOX_PAUSED ? s->pid : 0);
@@ -34,6 +80,7 @@ static struct js *state_of(const struct box *b)
 	js_set_text(j, "Error", s->error ? s->error : "");
 	set_time(j, "StartedAt", s->started_ns);
 	set_time(j, "FinishedAt", s->finished_ns);
+	set_health(j, b);
 	return j;
 }
 
@@ -101,6 +148,7 @@ static struct js *config_of(const struct box_spec *s)
 	js_set_bool(j, "StdinOnce", s->open_stdin && s->attach & BOX_ATTACH_STDIN);
 	js_set(j, "Env", env_of(s));
 	js_set(j, "Cmd", strings_or_null(&s->cmd));
+	set_healthcheck(j, &s->health);
 	js_set_text(j, "Image", s->image);
 	js_set(j, "Volumes", js_null());
 	js_set_text(j, "WorkingDir", s->cwd);

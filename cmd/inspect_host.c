@@ -87,9 +87,8 @@ static struct js *restart_policy_of(const struct box_spec *s)
 {
 	struct js *j = js_object();
 
-	(void)s;
-	js_set_text(j, "Name", "no");
-	js_set_int(j, "MaximumRetryCount", 0);
+	js_set_text(j, "Name", s->restart[0] ? s->restart : "no");
+	js_set_int(j, "MaximumRetryCount", s->restart_max);
 	return j;
 }
 

@@ -13,6 +13,10 @@ static int set_pause(struct zl *z, const char *who, bool on, struct err *e)
 
 	if (b == NULL)
 		return -1;
+	if (b->state.status == BOX_RESTARTING)
+		return err_set(e, EBUSY,
+			       "Container %s is restarting, wait until the container is running",
+			       b->spec.id);
 	if (!on && b->state.status != BOX_PAUSED)
 		return err_set(e, EINVAL, "Container %s is not paused", b->spec.id);
 	c = box_connect(&z->dirs, b, e);

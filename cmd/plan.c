@@ -296,6 +296,10 @@ int plan_make(struct box_spec *s, const struct plan_input *in, struct err *e)
 	if (rc == 0)
 		rc = plan_stop(s, in, e);
 	if (rc == 0)
+		rc = plan_restart(s, f, e);
+	if (rc == 0)
+		rc = plan_health(s, f, config_of(in->image), e);
+	if (rc == 0)
 		rc = caps_apply(&s->caps, &f->cap_add, &f->cap_drop, e);
 	if (rc == 0 && f->privileged)
 		s->caps = caps_all();

@@ -37,6 +37,10 @@ int plan_inside(struct box_spec *s, const struct run_flags *f, struct err *e);
 int plan_modes(struct box_spec *s, const struct plan_input *in, struct err *e);
 /* plan_net.c: names, addresses, ports */
 int plan_net(struct box_spec *s, const struct plan_input *in, struct err *e);
+/* plan_life.c; config: the image's, NULL: there is none yet */
+int plan_restart(struct box_spec *s, const struct run_flags *f, struct err *e);
+int plan_health(struct box_spec *s, const struct run_flags *f, const struct js *config,
+		struct err *e);
 
 /* plan_mount.c */
 int plan_volume(struct box_spec *s, const char *text, const struct plan_host *h, struct err *e);

@@ -217,8 +217,7 @@ static int run_image_prune(struct zl *z, void *flags, const struct operands *ops
 
 static bool box_goes(const struct box *b, const struct prune_filter *filter)
 {
-	if (b->state.status == BOX_RUNNING || b->state.status == BOX_PAUSED ||
-	    b->state.status == BOX_DEAD)
+	if (box_is_running(b) || b->state.status == BOX_DEAD)
 		return false;
 	if (filter->until && b->spec.created_ns / NS_PER_S > filter->until)
 		return false;

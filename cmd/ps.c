@@ -329,15 +329,21 @@ static char *command_text(const struct box *b, bool whole)
 static void status_text(const struct box *b, char *buf, size_t size)
 {
 	char span[64];
+	bool ended = b->state.status == BOX_EXITED || b->state.status == BOX_RESTARTING;
 	int64_t now = now_ns();
 
-	human_span((now -
-		    (b->state.status == BOX_EXITED ? b->state.finished_ns : b->state.started_ns)) /
-			   NS_PER_S,
-		   span, sizeof(span));
+	human_span((now - (ended ? b->state.finished_ns : b->state.started_ns)) / NS_PER_S, span,
+		   sizeof(span));
 	switch (b->state.status) {
 	case BOX_RUNNING:
 		snprintf(buf, size, "Up %s", span);
+		if (b->state.health != BOX_HEALTH_NONE)
+			snprintf(buf, size, "Up %s (%s%s)", span,
+				 b->state.health == BOX_HEALTH_STARTING ? "health: " : "",
+				 box_health_name(b->state.health));
+		return;
+	case BOX_RESTARTING:
+		snprintf(buf, size, "Restarting (%d) %s ago", b->state.exit_code, span);
 		return;
 	case BOX_PAUSED:
 		snprintf(buf, size, "Up %s (Paused)", span);
@@ -528,9 +534,7 @@ static int run_ps(struct zl *z, void *flags, const struct operands *ops, struct 
 	for (size_t i = 0; i < list.n && last != 0; i++) {
 		const struct box *b = list.v[i];
 
-		shown[i] =
-			(all || b->state.status == BOX_RUNNING || b->state.status == BOX_PAUSED) &&
-			matches(b, &filters, &bounds);
+		shown[i] = (all || box_is_running(b)) && matches(b, &filters, &bounds);
 		if (shown[i] && last > 0)
 			last--;
 	}

@@ -61,7 +61,7 @@ static int check_running(struct zl *z, const struct box_list *boxes, const char 
 	for (size_t i = 0; image && i < boxes->n; i++) {
 		const struct box *b = boxes->v[i];
 
-		if (b->state.status != BOX_RUNNING && b->state.status != BOX_PAUSED)
+		if (!box_is_running(b))
 			continue;
 		if (strcmp(b->spec.image_id, image->id) == 0)
 			return err_set(e, EBUSY,

@@ -7,13 +7,15 @@
 #include "runtime/base/own.h"
 
 struct start_flags {
-	bool attach, interactive;
+	bool all_restart, attach, interactive;
 	const char *detach_keys;
 };
 
 #define AT(member) offsetof(struct start_flags, member)
 
 static const struct opt start_opts[] = {
+	{ OPT_BOOL, 0, "all-restart", NULL, AT(all_restart), NULL, NULL,
+	  "Start all containers whose restart policy says that they ought to run" },
 	{ OPT_BOOL, 'a', "attach", NULL, AT(attach), NULL, NULL,
 	  "Attach STDOUT/STDERR and forward signals" },
 	{ OPT_TEXT, 0, "detach-keys", "string", AT(detach_keys), NULL, NULL,
@@ -38,7 +40,7 @@ static int start_one(struct zl *z, void *flags, const char *who, struct err *e)
 		return -1;
 	if (b->state.status == BOX_PAUSED)
 		return paused(e);
-	if (b->state.status != BOX_RUNNING && container_start_detached(z, b, false, e) != 0 &&
+	if (!box_is_running(b) && container_start_detached(z, b, false, e) != 0 &&
 	    e->code != EALREADY)
 		return -1;
 	puts(who);
@@ -54,7 +56,7 @@ static int start_attached(struct zl *z, const struct start_flags *f, const char 
 		return -1;
 	if (b->state.status == BOX_PAUSED)
 		return paused(e);
-	if (b->state.status == BOX_RUNNING)
+	if (box_is_running(b))
 		return err_set(e, EALREADY, "container %s runs already: use 'zl attach'", who);
 	if (follow_check_tty(b->spec.tty, f->interactive && b->spec.open_stdin, e) < 0)
 		return -1;
@@ -64,10 +66,44 @@ static int start_attached(struct zl *z, const struct start_flags *f, const char 
 	return container_start_attached(z, b, &follow, e);
 }
 
+/* After a crash of the host: what docker's daemon does when it starts. */
+static int start_all(struct zl *z, struct err *e)
+{
+	struct box_list list;
+	int rc = box_list(&z->dirs, &list, e), failed = 0;
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = list.n; i-- > 0;) { /* oldest first: others may rely on it */
+		struct err one = ERR_INIT;
+		struct box *b = list.v[i];
+
+		if (!box_restarts_after_crash(b))
+			continue;
+		if (container_start_detached(z, b, false, &one) == 0) {
+			puts(b->spec.name);
+		} else if (one.code != EALREADY) {
+			err_wrap(&one, "start %s", b->spec.name);
+			complain(&one);
+			failed = 1;
+		}
+	}
+	box_list_free(&list);
+	return failed;
+}
+
 static int run_start(struct zl *z, void *flags, const struct operands *ops, struct err *e)
 {
 	const struct start_flags *f = flags;
 
+	if (f->all_restart && (ops->n || f->attach || f->interactive))
+		return err_set(e, EINVAL,
+			       "conflicting options: --all-restart stands for containers, and "
+			       "attaches to none");
+	if (f->all_restart)
+		return start_all(z, e);
+	if (ops->n == 0)
+		return err_set(e, EINVAL, "\"zl %s\" requires at least 1 argument", z->name);
 	if (!f->attach && !f->interactive)
 		return for_each_operand(z, flags, ops, start_one);
 	if (ops->n > 1)
@@ -83,7 +119,6 @@ const struct command cmd_start = {
 	.run = run_start,
 	.opts = start_opts,
 	.flags_size = sizeof(struct start_flags),
-	.min = 1,
 	.max = ANY_NUMBER,
 	.complete = "@stopped",
 };
@@ -134,6 +169,10 @@ static int run_attach(struct zl *z, void *flags, const struct operands *ops, str
 	if (b->state.status == BOX_PAUSED)
 		return err_set(e, EBUSY,
 			       "you cannot attach to a paused container, unpause it first");
+	if (b->state.status == BOX_RESTARTING)
+		return err_set(
+			e, EBUSY,
+			"you cannot attach to a restarting container, wait until it is running");
 	if (b->state.status != BOX_RUNNING)
 		return err_set(e, ESRCH,
 			       "you cannot attach to a stopped container, start it first");

@@ -34,11 +34,6 @@ static const struct opt stop_opts[] = {
 	{ .kind = OPT_END },
 };
 
-static bool is_alive(const struct box *b)
-{
-	return b->state.status == BOX_RUNNING || b->state.status == BOX_PAUSED;
-}
-
 static int read_signal(const char *text, int *sig, struct err *e)
 {
 	*sig = parse_signal(text);
@@ -50,17 +45,15 @@ static int stop_box(struct zl *z, const struct stop_flags *f, struct box *b, str
 {
 	const char *name = f->signal && *f->signal ? f->signal : b->spec.stop_signal;
 	int64_t timeout = f->timeout < -1 ? b->spec.stop_timeout : f->timeout;
-	struct box_client *c;
-	struct err gone = ERR_INIT;
 	int sig, rc = read_signal(name, &sig, e);
 
-	if (rc < 0 || !is_alive(b))
+	if (rc < 0 || !box_is_running(b))
 		return rc;
-	c = box_connect(&z->dirs, b, &gone);
-	if (c == NULL)
-		return gone.code == ESRCH ? 0 : err_set(e, gone.code, "%s", gone.msg);
-	rc = box_client_stop(c, sig, timeout, e);
-	box_client_free(c);
+	rc = box_stop(&z->dirs, b, sig, timeout, e);
+	if (rc == -ESRCH) { /* it has just ended */
+		*e = (struct err)ERR_INIT;
+		rc = 0;
+	}
 	if (rc == 0)
 		events_say_box(&z->dirs, &b->spec, "stop", NULL);
 	return rc;
@@ -133,11 +126,19 @@ static const struct opt kill_opts[] = {
 	{ .kind = OPT_END },
 };
 
+static int signal_box(struct zl *z, struct box *b, int sig, struct err *e)
+{
+	struct box_client *c = box_connect(&z->dirs, b, e);
+	int rc = c ? box_client_signal(c, TASK_MAIN, sig, e) : -1;
+
+	box_client_free(c);
+	return rc;
+}
+
 static int kill_one(struct zl *z, void *flags, const char *who, struct err *e)
 {
 	const struct stop_flags *f = flags;
 	own_box struct box *b = box_find(&z->dirs, who, e);
-	struct box_client *c = NULL;
 	int sig, rc;
 
 	if (b == NULL)
@@ -145,16 +146,13 @@ static int kill_one(struct zl *z, void *flags, const char *who, struct err *e)
 	rc = read_signal(f->signal && *f->signal ? f->signal : "KILL", &sig, e);
 	if (rc < 0)
 		return rc;
-	if (is_alive(b))
-		c = box_connect(&z->dirs, b, e);
-	else
-		err_set(e, ESRCH, "container %s is not running", b->spec.id);
-	if (c == NULL)
-		return err_wrap(e, "cannot kill container: %s", who);
 	/* as docker, only SIGKILL waits for the end */
-	rc = sig == SIGKILL ? box_client_stop(c, sig, -1, e)
-			    : box_client_signal(c, TASK_MAIN, sig, e);
-	box_client_free(c);
+	if (!box_is_running(b))
+		rc = err_set(e, ESRCH, "container %s is not running", b->spec.id);
+	else if (sig == SIGKILL)
+		rc = box_stop(&z->dirs, b, sig, -1, e);
+	else
+		rc = signal_box(z, b, sig, e);
 	if (rc < 0)
 		return err_wrap(e, "cannot kill container: %s", who);
 	puts(who);

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -181,6 +182,52 @@ bool parse_duration(const char *s, uint64_t *ns)
 	}
 	*ns = sum;
 	return true;
+}
+
+/* A number of units with its fraction, without zeros at its end. */
+static void with_fraction(int64_t ns, int64_t unit, const char *name, char *buf, size_t size)
+{
+	int n = snprintf(buf, size, "%lld.%0*lld", (long long)(ns / unit),
+			 unit == 1000000000 ? 9
+			 : unit == 1000000  ? 6
+					    : 3,
+			 (long long)(ns % unit));
+
+	while (n > 0 && buf[n - 1] == '0')
+		n--;
+	n -= n > 0 && buf[n - 1] == '.';
+	snprintf(buf + n, size - (size_t)n, "%s", name);
+}
+
+void duration_format(int64_t ns, char *buf, size_t size)
+{
+	int64_t s = ns / 1000000000;
+	char seconds[32];
+
+	if (ns <= 0) {
+		snprintf(buf, size, "0s");
+		return;
+	}
+	if (ns < 1000) {
+		snprintf(buf, size, "%lldns", (long long)ns);
+		return;
+	}
+	if (ns < 1000000) {
+		with_fraction(ns, 1000, "\302\265s", buf, size);
+		return;
+	}
+	if (s == 0) {
+		with_fraction(ns, 1000000, "ms", buf, size);
+		return;
+	}
+	with_fraction(ns % (60LL * 1000000000), 1000000000, "s", seconds, sizeof(seconds));
+	if (s >= 3600)
+		snprintf(buf, size, "%lldh%lldm%s", (long long)(s / 3600), (long long)(s / 60 % 60),
+			 seconds);
+	else if (s >= 60)
+		snprintf(buf, size, "%lldm%s", (long long)(s / 60), seconds);
+	else
+		snprintf(buf, size, "%s", seconds);
 }
 
 bool parse_bool(const char *s, bool *out)

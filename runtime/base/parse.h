@@ -3,6 +3,7 @@
 #define ZL_BASE_PARSE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Decimal digits only, whole string, value within [min, max]. */
@@ -21,6 +22,8 @@ bool parse_list(const char *s, unsigned char *bits, unsigned nbits);
 
 /* Go durations: 300ms, 1.5s, 1m30s, 2h; nanoseconds. A bare 0 is allowed. */
 bool parse_duration(const char *s, uint64_t *ns);
+/* As Go writes it: "30s", "1m30s", "1.5s", "300ms". */
+void duration_format(int64_t ns, char *buf, size_t size);
 /* docker's booleans: 1 t true TRUE True / 0 f false FALSE False. */
 bool parse_bool(const char *s, bool *out);
 /*

@@ -17,7 +17,9 @@ struct pollfd;
  *
  *	spec.json	what it is (spec.h); written anew for another name
  *	state.json	what became of it (struct box_state), written by the
- *			holder only (or by whoever finds the holder dead)
+ *			holder only (or its keeper, or by whoever finds the
+ *			holder dead)
+ *	health.json	what the last health checks said
  *	lock		flocked by the holder: held means alive
  *	upper/		the container's own files (base/layer.h)
  *	log.json	stdout and stderr in docker's json-file format; log.json.1 and so on:
@@ -47,17 +49,29 @@ enum box_status {
 	BOX_CREATED,
 	BOX_RUNNING,
 	BOX_PAUSED,
+	BOX_RESTARTING, /* it has ended and will start again, as its restart policy says */
 	BOX_EXITED,
 	BOX_DEAD, /* its folder cannot be read: only removal is left */
+};
+
+/* What the container's health check says; a container that ended is not healthy. */
+enum box_health_status {
+	BOX_HEALTH_NONE, /* it has no check, or never ran */
+	BOX_HEALTH_STARTING,
+	BOX_HEALTH_HEALTHY,
+	BOX_HEALTH_UNHEALTHY,
 };
 
 struct box_state {
 	enum box_status status;
 	int exit_code; /* also of a start that failed: then status is CREATED */
 	bool oom_killed;
+	bool stopped; /* it ended because a user said so: unless-stopped */
+	enum box_health_status health;
 	char *error;			 /* why it could not start or the VM died; "" if nothing */
 	int64_t started_ns, finished_ns; /* since 1970; 0: never */
 	int pid;			 /* of the holder, 0 when not running */
+	int keeper;			 /* of the keeper (keeper.h), 0: there is none */
 	char *socket;			 /* its control socket; "" when not running */
 	unsigned restart_count;
 };
@@ -69,8 +83,12 @@ struct box {
 	int lock;		/* held between box_create and box_start; -1: not */
 };
 
-/* docker's words: "created", "running", "paused", "exited", "dead". */
+/* docker's words: "created", "running", "paused", "restarting", "exited", "dead". */
 const char *box_status_name(enum box_status s);
+/* docker's words: "none", "starting", "healthy", "unhealthy". */
+const char *box_health_name(enum box_health_status s);
+/* Whether docker counts it among the running ones: RUNNING, PAUSED, RESTARTING. */
+bool box_is_running(const struct box *b);
 
 void box_free(struct box *b);
 void box_free_(struct box **b);
@@ -163,6 +181,12 @@ int box_client_resize(struct box_client *c, uint32_t task, unsigned short rows, 
 int box_client_stop(struct box_client *c, int sig, int64_t timeout_s, struct err *e);
 
 /*
+ * box_client_stop of whatever holder there is: also of a container that is about to start again. It
+ * is stopped for good then. -ESRCH: it does not run.
+ */
+int box_stop(const struct box_dirs *d, struct box *b, int sig, int64_t timeout_s, struct err *e);
+
+/*
  * Stops the VM and lets it go on. When it returns, no vcpu runs, and the
  * state on disk tells. -ESRCH, -EBUSY (paused already), -EINVAL (is not
  * paused), in docker's words. A signal that is to end the container (SIGKILL,
@@ -220,6 +244,36 @@ int box_remove(const struct box_dirs *d, struct box *b, bool force, struct err *
  * name already. In docker's words.
  */
 int box_rename(const struct box_dirs *d, struct box *b, const char *name, struct err *e);
+
+/*
+ * docker's --restart: "no", "always", "unless-stopped", "on-failure[:RETRIES]"; "" is "no". -EINVAL
+ * in docker's words. *policy is replaced.
+ */
+int box_restart_parse(const char *text, char **policy, int64_t *retries, struct err *e);
+/*
+ * Gives a container another policy: when it ends next, that counts. One that runs without a policy
+ * has nobody who would start it again: -EBUSY.
+ */
+int box_restart_set(const struct box_dirs *d, struct box *b, const char *text, struct err *e);
+/* Whether it would run if the host had not gone down: docker's rule for its daemon's start. */
+bool box_restarts_after_crash(const struct box *b);
+
+/* What its last health checks said, oldest first; read from its folder. */
+#define BOX_PROBES_MAX 5
+struct box_probe {
+	int64_t start_ns, end_ns; /* since 1970 */
+	int exit_code;		  /* -1: it had to be killed, or did not start */
+	char *output;
+};
+struct box_health_log {
+	unsigned streak; /* failures in a row */
+	unsigned n;
+	struct box_probe v[BOX_PROBES_MAX];
+};
+bool box_has_health(const struct box_spec *s);
+/* -ENOENT: there is none. What it owns is freed by box_health_log_free. */
+int box_health_log(const struct box *b, struct box_health_log *l);
+void box_health_log_free(struct box_health_log *l);
 
 /* Bytes of the files that it has written or changed and not removed. */
 uint64_t box_size(const struct box *b);

@@ -17,6 +17,7 @@
 #include "runtime/base/parse.h"
 #include "runtime/box/client.h"
 #include "runtime/box/ctl.h"
+#include "runtime/box/restart.h"
 #include "runtime/box/state.h"
 #include "runtime/box/stdio.h"
 #include "vsock/wire.h"
@@ -26,6 +27,8 @@
 #define SOCKET_PAUSE_MS 2
 /* How long a holder that has closed all it had may take to be gone. */
 #define DEATH_WAIT_MS 500
+/* How often a container that starts again just then is told to stop once more. */
+#define STOP_TURNS 3
 
 /*
  * Events may come while a reply is awaited: they wait in a queue. The
@@ -339,6 +342,21 @@ int box_client_resize(struct box_client *c, uint32_t task, unsigned short rows, 
 	return ask(c, &m, NULL, 0, NULL, e);
 }
 
+/*
+ * Whether a container with a restart policy ended for good. It may have been about to end by itself
+ * when it was told to: its keeper was not, then.
+ */
+static bool is_stopped(const struct box_dirs *d, const struct box *b)
+{
+	struct box_state now = { .error = NULL };
+	own_fd int dirfd = box_dir_open(d, b->spec.id);
+	bool is = dirfd < 0 || state_read(dirfd, &now, NULL) < 0 || !state_claims_holder(&now) ||
+		  (now.restart_count == 0 && now.started_ns != b->state.started_ns);
+
+	state_free(&now);
+	return is;
+}
+
 int box_client_stop(struct box_client *c, int sig, int64_t timeout_s, struct err *e)
 {
 	struct ctl_msg m = { .type = CTL_STOP, .signal = (uint32_t)sig, .timeout_s = timeout_s };
@@ -353,6 +371,24 @@ int box_client_stop(struct box_client *c, int sig, int64_t timeout_s, struct err
 			break;
 	}
 	return rc;
+}
+
+int box_stop(const struct box_dirs *d, struct box *b, int sig, int64_t timeout_s, struct err *e)
+{
+	for (int turn = 0;; turn++) {
+		struct err gone = ERR_INIT;
+		struct box_client *c = box_connect(d, b, &gone);
+		int rc;
+
+		if (c == NULL && gone.code == ESRCH && turn > 0)
+			return 0;
+		if (c == NULL)
+			return err_set(e, gone.code, "%s", gone.msg);
+		rc = box_client_stop(c, sig, timeout_s, e);
+		box_client_free(c);
+		if (rc < 0 || turn == STOP_TURNS || !restart_is_kept(&b->spec) || is_stopped(d, b))
+			return rc;
+	}
 }
 
 int box_client_pause(struct box_client *c, bool on, struct err *e)

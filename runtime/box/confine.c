@@ -89,6 +89,11 @@ int confine_holder(struct err *e)
 	return confine_process(KEEP, e);
 }
 
+int confine_keeper(struct err *e)
+{
+	return confine_process(KEEP, e);
+}
+
 static struct confine *of_thread(struct confine *c, const char *name)
 {
 	*c = (struct confine){ .name = name, .rules = confine_rules_new() };
@@ -188,15 +193,30 @@ int confine_loop(struct holder *h, struct err *e)
 	return rc < 0 ? rc : confine_thread(c, e);
 }
 
+/* The variables' text is to be overwritten where it is. */
+static char **copy_environment(void)
+{
+	size_t n = 0;
+	char **copy;
+
+	while (environ && environ[n])
+		n++;
+	copy = xcalloc(n + 1, sizeof(*copy));
+	while (n--)
+		copy[n] = xstrdup(environ[n]);
+	return copy;
+}
+
 /*
  * What the starting zl was called with: operands and environment, in one
  * piece, and strings that were put into the environment since. All of it may
  * be secret; in its place comes what ps is to show.
  */
-void confine_past(const struct holder *h)
+void confine_past(const struct box_dirs *d, const char *id, const char *comm, bool environment)
 {
 	char *from = program_invocation_name, *to = from + strlen(from) + 1;
-	own_free char *own = box_path(h->dirs, h->spec->id);
+	char **kept = environment ? copy_environment() : NULL;
+	own_free char *own = box_path(d, id);
 
 	for (char **v = environ; v && *v; v++) {
 		size_t n = strlen(*v);
@@ -206,7 +226,7 @@ void confine_past(const struct holder *h)
 		else
 			explicit_bzero(*v, n);
 	}
-	environ = NULL;
+	environ = kept;
 	explicit_bzero(from, (size_t)(to - from));
-	snprintf(from, (size_t)(to - from), "%s %s", BOX_HOLDER_COMM, own);
+	snprintf(from, (size_t)(to - from), "%s %s", comm, own);
 }

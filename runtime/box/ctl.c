@@ -50,7 +50,7 @@ static void peer_close(struct ctl_peer *p)
 
 	loop_del(p->watch);
 	/* closed with a request unread, the peer would lose what it was told last */
-	shutdown(p->sock, SHUT_RD);
+	shutdown(p->sock, SHUT_RDWR); /* the keeper may have it, too */
 	while (recv(p->sock, waste, sizeof(waste), MSG_DONTWAIT) > 0)
 		;
 	close(p->sock);

@@ -1,6 +1,8 @@
-/* edit.c: changes of what a container is after it was made: its name; see box.h. */
+/* edit.c: changes of what a container is after it was made: its name, its restart policy; see
+ * box.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 
@@ -53,4 +55,32 @@ int box_rename(const struct box_dirs *d, struct box *b, const char *name, struct
 	rc = spec_write(dirfd, &b->spec, e);
 	name_drop(d, rc < 0 ? name : old, b->spec.id);
 	return rc;
+}
+
+int box_restart_set(const struct box_dirs *d, struct box *b, const char *text, struct err *e)
+{
+	own_free char *policy = NULL;
+	own_fd int dirfd = -1;
+	int64_t retries;
+	bool none;
+
+	if (box_restart_parse(text, &policy, &retries, e) < 0)
+		return -EINVAL;
+	none = strcmp(policy, "no") == 0;
+	if (!none && b->spec.auto_remove)
+		return err_set(e, EINVAL,
+			       "Restart policy cannot be updated because AutoRemove is enabled for "
+			       "the container");
+	if (!none && box_is_running(b) && b->state.keeper == 0)
+		return err_set(e, EBUSY,
+			       "container %s runs without a restart policy: it can be given one "
+			       "when it is stopped",
+			       b->spec.id);
+	dirfd = edit_begin(d, b, e);
+	if (dirfd < 0)
+		return dirfd;
+	free(b->spec.restart);
+	b->spec.restart = steal_ptr(&policy);
+	b->spec.restart_max = retries;
+	return spec_write(dirfd, &b->spec, e);
 }

@@ -20,6 +20,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
+#include "runtime/box/restart.h"
 #include "runtime/box/state.h"
 #include "vsock/codec.h"
 
@@ -27,7 +28,7 @@
 #define BOOT_PATIENCE_S	    90
 #define BOOT_PATIENCE_S_MAX 86400
 /* Most descriptors the holder is started with. */
-#define KEEP_MAX 8
+#define KEEP_MAX 10
 
 /* --- the process */
 
@@ -61,30 +62,23 @@ static int keep_fd(int fd, int *keep, size_t *n)
 	return mine;
 }
 
-/*
- * A process of its own: no terminal, nothing of the starter's but what it
- * handed over. Returns a descriptor of its stderr if that is to be used.
- */
-static int become_holder(struct holder_start *s)
+void holder_detach(struct holder_start *s)
 {
-	int keep[KEEP_MAX], null, said = -1;
+	int *handed[] = { &s->sock, &s->lock, &s->said, &s->listen, &s->over };
+	int *io[] = { &s->io.in, &s->io.out, &s->io.err };
+	int keep[KEEP_MAX], null;
 	size_t n = 0;
 	struct rlimit files;
 
 	setsid();
 	if (chdir("/") < 0)
-		return -1;
-	s->sock = keep_fd(s->sock, keep, &n);
-	s->lock = keep_fd(s->lock, keep, &n);
+		_exit(BOX_CODE_FAILED);
+	for (size_t i = 0; i < sizeof(handed) / sizeof(handed[0]); i++)
+		*handed[i] = keep_fd(*handed[i], keep, &n);
+	for (size_t i = 0; s->has_io && i < sizeof(io) / sizeof(io[0]); i++)
+		*io[i] = keep_fd(*io[i], keep, &n);
 	if (s->bundle->lock >= 0)
 		keep[n++] = s->bundle->lock;
-	if (s->has_io) {
-		s->io.in = keep_fd(s->io.in, keep, &n);
-		s->io.out = keep_fd(s->io.out, keep, &n);
-		s->io.err = keep_fd(s->io.err, keep, &n);
-	}
-	if (log_debug_on)
-		said = keep_fd(STDERR_FILENO, keep, &n);
 	close_others(keep, n);
 	null = open("/dev/null", O_RDWR);
 	for (int fd = 0; fd <= 2 && null >= 0; fd++)
@@ -95,10 +89,8 @@ static int become_holder(struct holder_start *s)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	prctl(PR_SET_NAME, BOX_HOLDER_COMM);
 	mallopt(M_ARENA_MAX, 2);
 	mallopt(M_TRIM_THRESHOLD, 128 << 10);
-	return said;
 }
 
 /*
@@ -128,6 +120,7 @@ static void on_signal(void *arg, uint32_t events)
 	(void)events;
 	if (read(h->signal_fd, &si, sizeof(si)) != sizeof(si))
 		return;
+	h->quit = h->quit || si.ssi_signo != SIGHUP;
 	if (si.ssi_signo == SIGHUP)
 		open_control(h, NULL); /* a client cannot find the socket */
 	else if (h->phase >= HOLDER_ENDED)
@@ -182,7 +175,11 @@ void holder_started(struct holder *h)
 	loop_cancel(h->watchdog);
 	h->watchdog = NULL;
 	h->state.status = BOX_RUNNING;
+	h->state.exit_code = 0;
+	h->state.oom_killed = false;
+	state_set_error(&h->state, NULL);
 	h->state.started_ns = state_now();
+	health_start(h);
 	state_write(h->dirfd, &h->state, NULL);
 	events_box(&h->events, h->spec, "start", NULL);
 	task_say(h->main, machine_note(h->vm.machine));
@@ -208,7 +205,17 @@ void holder_end(struct holder *h, int how, int code, const char *message)
 	loop_cancel(h->stop_timer);
 	loop_cancel(h->doubt);
 	h->watchdog = h->stop_timer = h->doubt = NULL;
+	health_stop(h);
 	task_over(h->main, how, code, message);
+}
+
+/* Whether the policy says so, and there is a keeper to hear it. */
+static bool starts_again(struct holder *h)
+{
+	if (h->over < 0 || h->stopped || h->quit || (!h->main->started && !h->again))
+		return false;
+	restart_read(h->dirfd, h->spec);
+	return restart_wanted(h->spec, &h->state) && write(h->over, "", 1) == 1;
 }
 
 /* What `ps` and `inspect` will say from now on. */
@@ -216,11 +223,18 @@ static void write_end(struct holder *h)
 {
 	const struct task *t = h->main;
 
-	h->state.pid = 0;
-	state_set_socket(&h->state, NULL);
 	h->state.exit_code = t->code;
 	state_set_error(&h->state, t->message);
 	h->state.finished_ns = state_now();
+	h->state.stopped = h->stopped;
+	if (starts_again(h)) {
+		h->state.status = BOX_RESTARTING;
+		h->state.restart_count++;
+		state_write(h->dirfd, &h->state, NULL);
+		return;
+	}
+	h->state.pid = h->state.keeper = 0;
+	state_set_socket(&h->state, NULL);
 	if (t->how == TASK_EXITED)
 		h->state.status = BOX_EXITED;
 	else
@@ -294,13 +308,15 @@ static void finish(struct holder *h)
 	log_step("clients told");
 	close_log(h);
 	ctl_close(h->ctl);
-	unlink(h->socket);
+	if (h->state.status != BOX_RESTARTING)
+		unlink(h->socket);
 	vm_free(h);
 	log_step("VM ended");
 	if (guard >= 0)
 		box_erase(h->dirs, h->spec->id, NULL);
 	close(h->lock);
 	h->lock = -1;
+	own_fd_(&h->over);
 }
 
 /* An exec that is over and whose client has everything. */
@@ -312,6 +328,7 @@ static void tidy_tasks(struct holder *h)
 		next = t->next;
 		if (t == h->main || !t->over || !t->settled)
 			continue;
+		health_over(h, t);
 		if (t->owner && !task_written(t, t->owner))
 			continue;
 		if (t->owner)
@@ -343,12 +360,11 @@ void holder_check(struct holder *h)
 
 /* --- start */
 
-static int open_log(struct holder *h, int said)
+static void open_log(struct holder *h, int said)
 {
 	h->log_fd = openat(h->dirfd, BOX_HOLDER_LOG,
 			   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	log_to(said >= 0 ? said : h->log_fd);
-	return 0;
 }
 
 /* Where the output is kept, if it is. */
@@ -400,7 +416,24 @@ static uint64_t boot_patience(void)
 	return text && parse_u64(text, 1, BOOT_PATIENCE_S_MAX, &s) ? s : BOOT_PATIENCE_S;
 }
 
-static int start(struct holder *h, struct holder_start *s, int said, struct err *e)
+/* As it is while the machine boots. */
+static void begin_state(struct holder *h)
+{
+	struct box_state *st = &h->state;
+
+	st->pid = getpid();
+	state_set_socket(st, h->socket);
+	if (h->again)
+		return; /* RESTARTING, with all that is to be known of its last life */
+	st->status = BOX_CREATED;
+	st->exit_code = 0;
+	st->oom_killed = st->stopped = false;
+	st->restart_count = 0;
+	st->health = BOX_HEALTH_NONE;
+	state_set_error(st, NULL);
+}
+
+static int start(struct holder *h, struct holder_start *s, struct err *e)
 {
 	uint64_t patience = boot_patience(); /* now: the environment will be gone */
 	int rc;
@@ -409,22 +442,17 @@ static int start(struct holder *h, struct holder_start *s, int said, struct err 
 	h->dirfd = box_dir_open(h->dirs, h->spec->id);
 	if (h->dirfd < 0)
 		return err_set(e, -h->dirfd, "open container %s", h->spec->id);
-	open_log(h, said);
+	open_log(h, s->said);
 	events_open(&h->events, h->dirs);
 	rc = watch_signals(h, e);
 	if (rc == 0)
 		rc = make_main(h, s, e);
 	if (rc < 0)
 		return rc;
-	h->state.status = BOX_CREATED;
-	h->state.pid = getpid();
-	h->state.exit_code = 0;
-	h->state.oom_killed = false;
-	state_set_error(&h->state, NULL);
-	state_set_socket(&h->state, h->socket);
+	begin_state(h);
 	rc = state_write(h->dirfd, &h->state, e);
 	if (rc == 0)
-		rc = open_control(h, e);
+		rc = s->listen >= 0 ? ctl_listen(h->ctl, s->listen, e) : open_control(h, e);
 	umask(0); /* the guest's modes are its own */
 	if (rc == 0)
 		rc = vm_start(h, e);
@@ -445,6 +473,8 @@ static void release(struct holder *h)
 		task_free(h->tasks);
 	request_free(h);
 	agent_free(h->agent);
+	str_free(&h->health.output);
+	box_health_log_free(&h->health.log);
 	loop_del(h->signals);
 	events_close(&h->events);
 	state_free(&h->state);
@@ -454,30 +484,35 @@ static void release(struct holder *h)
 
 void holder_run(struct holder_start *s)
 {
-	int said = become_holder(s);
 	struct err e = ERR_INIT;
-	int rc = confine_holder(&e);
+	int rc;
 	struct holder h = {
 		.dirs = s->dirs,
 		.spec = &s->box->spec,
 		.state = s->box->state,
 		.bundle = s->bundle,
-		.lock = s->lock,
+		.again = s->again,
 		.dirfd = -1,
 		.signal_fd = -1,
 		.log_fd = -1,
 		.events = EVENTS_NOWHERE,
 	};
 
+	holder_detach(s);
+	prctl(PR_SET_NAME, BOX_HOLDER_COMM);
+	h.lock = s->lock;
+	h.over = s->over;
+	rc = confine_holder(&e);
 	s->box->state.error = s->box->state.socket = NULL;
 	h.loop = loop_new(&e);
 	if (h.loop == NULL)
 		_exit(BOX_CODE_FAILED);
 	h.agent = agent_new(h.loop, &task_agent_ops, &h);
 	h.ctl = ctl_new(h.loop, &request_ops, &h);
-	h.starter = ctl_add(h.ctl, s->sock, &e);
+	if (s->sock >= 0)
+		h.starter = ctl_add(h.ctl, s->sock, &e);
 	if (rc == 0)
-		rc = start(&h, s, said, &e);
+		rc = start(&h, s, &e);
 	if (rc < 0) {
 		if (h.main == NULL)
 			h.main = task_new(&h, WIRE_TASK_MAIN, false, false);

@@ -9,6 +9,7 @@
 #include "runtime/box/bundle.h"
 #include "runtime/box/ctl.h"
 #include "runtime/box/events.h"
+#include "runtime/box/health.h"
 #include "runtime/box/logfile.h"
 #include "runtime/box/stdio.h"
 #include "runtime/fuse/fuse.h"
@@ -37,7 +38,9 @@
  *	request.c	what clients ask for
  *	pause.c		pause and unpause
  *	query.c		what the container uses
+ *	health.c	health checks
  *	launch.c	how it is started (in the starting zl)
+ *	keeper.c	who starts it again (a process of its own)
  *
  * Nothing is freed under a callback's feet: ends are decided in callbacks and
  * carried out by a timer of the loop's.
@@ -116,8 +119,13 @@ struct holder {
 	unsigned short rows, cols;	 /* of task 1's terminal, until BOOT */
 	int waiting[HOLDER_SIGNALS_MAX]; /* signals that came before STARTED */
 	unsigned nwaiting;
-	bool killed; /* SIGKILL was asked for: an end of the VM is no surprise */
-	bool ending; /* the agent knows that task 1 ends */
+	bool killed;  /* SIGKILL was asked for: an end of the VM is no surprise */
+	bool ending;  /* the agent knows that task 1 ends */
+	bool stopped; /* a user said that it is to end: it does not start again */
+	bool quit;    /* the host goes down: likewise */
+	bool again;   /* not the first life since it was started by hand */
+	int over;     /* the keeper's pipe: closed when all is over; -1: there is no keeper */
+	struct health health;
 	struct loop_timer *watchdog, *stop_timer, *doubt, *tidy;
 	int log_fd; /* holder.log */
 };
@@ -129,11 +137,21 @@ struct holder_start {
 	const struct box_dirs *dirs;
 	struct box *box;
 	const struct bundle *bundle;
-	int sock; /* the starting client's */
+	int sock; /* the starting client's; -1: there is none */
 	int lock;
+	int said;   /* where --debug is to be heard; -1: nowhere */
+	int listen; /* the control socket, where the keeper has made it; else -1 */
+	int over;   /* see struct holder */
+	bool again; /* likewise */
 	bool has_io;
 	struct box_stdio io;
 };
+
+/*
+ * Makes the calling process one of its own: no terminal, nothing of the starter's but what it
+ * handed over, whose numbers may change.
+ */
+void holder_detach(struct holder_start *s);
 
 /* In the forked process. */
 void holder_run(struct holder_start *start) __attribute__((noreturn));
@@ -164,8 +182,14 @@ const struct confine *confine_root_fs(struct holder *h, struct err *e);
 const struct confine *confine_host_fs(struct holder *h, struct err *e);
 /* The calling thread, when the machine is there and the guest does not run yet. */
 int confine_loop(struct holder *h, struct err *e);
-/* Forgets the command line and the environment, which may hold the user's secrets. */
-void confine_past(const struct holder *h);
+/* A keeper, first of all: it makes holders, and so has what they have before their guests run. */
+int confine_keeper(struct err *e);
+/*
+ * Forgets the command line, which may hold the user's secrets, and shows others `comm` and the
+ * container's folder in its place; the environment too, unless it is kept for those who will be
+ * forked (nobody else can read it then).
+ */
+void confine_past(const struct box_dirs *d, const char *id, const char *comm, bool environment);
 
 /* --- boot.c */
 
@@ -209,6 +233,11 @@ void request_ending(struct holder *h);
 void request_synced(struct holder *h, const struct wire_synced *m);
 /* Nobody answers any more. */
 void request_free(struct holder *h);
+/* Has the guest start t, a task other than 1; io: the size of its terminal. */
+void request_exec(struct holder *h, const struct task *t, const struct box_exec *x,
+		  const struct box_stdio *io);
+/* To a task other than 1. */
+void request_task_signal(struct holder *h, const struct task *t, int sig);
 
 /* --- query.c */
 

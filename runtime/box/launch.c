@@ -9,6 +9,8 @@
 #include "runtime/base/own.h"
 #include "runtime/box/client.h"
 #include "runtime/box/holder.h"
+#include "runtime/box/keeper.h"
+#include "runtime/box/restart.h"
 #include "runtime/box/state.h"
 
 /* The container's lock; its state as it is under it. */
@@ -38,7 +40,7 @@ static int take_lock(const struct box_dirs *d, struct box *b, struct err *e)
 struct box_client *box_launch(const struct box_dirs *d, struct box *b, const struct box_stdio *io,
 			      struct err *e)
 {
-	struct holder_start s = { .dirs = d, .box = b, .lock = -1, .sock = -1 };
+	struct holder_start s = { .dirs = d, .box = b, .lock = -1, .listen = -1, .over = -1 };
 	struct bundle bundle = { .lock = -1 };
 	struct box_client *c = NULL;
 	own_fd int lock = take_lock(d, b, e);
@@ -54,11 +56,14 @@ struct box_client *box_launch(const struct box_dirs *d, struct box *b, const str
 	s.bundle = &bundle;
 	s.sock = pair[1];
 	s.lock = lock;
+	s.said = log_debug_on ? STDERR_FILENO : -1;
 	if (io) {
 		s.has_io = true;
 		s.io = *io;
 	}
 	pid = fork();
+	if (pid == 0 && restart_is_kept(&b->spec))
+		keeper_run(&s);
 	if (pid == 0)
 		holder_run(&s);
 	close(pair[1]);

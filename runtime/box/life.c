@@ -160,12 +160,16 @@ static int reconcile(const struct box_dirs *d, struct box *b, int dirfd)
 		state_set_error(&b->state, "the start was cut short: the container's zl process "
 					   "was killed");
 	} else {
+		if (b->state.status != BOX_RESTARTING) {
+			b->state.exit_code = BOX_CODE_KILLED;
+			b->state.finished_ns = state_now();
+		}
 		b->state.status = BOX_EXITED;
-		b->state.exit_code = BOX_CODE_KILLED;
-		b->state.finished_ns = state_now();
 		state_set_error(&b->state, "the container's zl process was killed");
 	}
-	b->state.pid = 0;
+	if (b->state.health != BOX_HEALTH_NONE)
+		b->state.health = BOX_HEALTH_UNHEALTHY;
+	b->state.pid = b->state.keeper = 0;
 	state_write(dirfd, &b->state, NULL);
 	return 0;
 }
@@ -314,31 +318,32 @@ void box_list_free(struct box_list *l)
 }
 
 /*
- * Kills the holder by its number, which state.json has: if it died without a word, the number may
- * be another process's by now.
+ * Kills a holder or a keeper by its number, which state.json has: if it died without a word, the
+ * number may be another process's by now.
  */
-static void kill_holder(int pid)
+static void kill_named(int pid, const char *name)
 {
 	own_fd int fd = pid > 1 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 	own_free char *path = xasprintf("/proc/%d/comm", pid);
+	own_free char *want = xasprintf("%s\n", name);
 	own_str struct str comm = STR_INIT;
 
 	/* the pidfd came first: if this is the name of its process, it stays that process */
 	if (fd >= 0 && file_read(AT_FDCWD, path, BOX_COMM_MAX, &comm, NULL) == 0 &&
-	    strcmp(comm.s, BOX_HOLDER_COMM "\n") == 0)
+	    strcmp(comm.s, want) == 0)
 		syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
 }
 
 /* Ends a running container at once, whatever state it is in. */
 static void force_end(const struct box_dirs *d, struct box *b)
 {
-	struct box_client *c = box_connect(d, b, NULL);
+	struct err e = ERR_INIT;
 
-	if (c == NULL || box_client_stop(c, SIGKILL, 0, NULL) < 0) {
-		/* its socket is lost: the holder itself, whose VM dies with it */
-		kill_holder(b->state.pid);
-	}
-	box_client_free(c);
+	if (box_stop(d, b, SIGKILL, 0, &e) == 0 || e.code == ESRCH)
+		return;
+	/* its socket is lost: the processes themselves; the VM dies with the holder */
+	kill_named(b->state.keeper, BOX_KEEPER_COMM);
+	kill_named(b->state.pid, BOX_HOLDER_COMM);
 }
 
 int box_remove(const struct box_dirs *d, struct box *b, bool force, struct err *e)

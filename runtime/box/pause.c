@@ -22,6 +22,7 @@ int pause_begin(struct holder *h, struct err *e)
 	if (rc < 0)
 		return err_wrap(e, "cannot pause container %s", h->spec->id);
 	agent_leave_time(h->agent);
+	health_pause(h);
 	h->state.status = BOX_PAUSED;
 	rc = state_write(h->dirfd, &h->state, e);
 	if (rc < 0) {
@@ -45,6 +46,7 @@ int pause_end(struct holder *h, struct err *e)
 	rc = machine_resume(h->vm.machine, e);
 	if (rc < 0)
 		return err_wrap(e, "cannot unpause container %s", h->spec->id);
+	health_resume(h);
 	h->state.status = BOX_RUNNING;
 	state_write(h->dirfd, &h->state, NULL);
 	events_box(&h->events, h->spec, "unpause", NULL);

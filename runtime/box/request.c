@@ -8,6 +8,7 @@
 
 #include "runtime/base/own.h"
 #include "runtime/box/holder.h"
+#include "runtime/box/restart.h"
 #include "runtime/box/state.h"
 #include "vsock/codec.h"
 
@@ -27,6 +28,11 @@ static int send_signal(struct holder *h, uint32_t task, int sig)
 
 	wire_put_signal(&frame, &m);
 	return agent_send(h->agent, &frame);
+}
+
+void request_task_signal(struct holder *h, const struct task *t, int sig)
+{
+	send_signal(h, t->id, sig);
 }
 
 static void impatient(void *arg)
@@ -152,10 +158,12 @@ static void task_signal(struct holder *h, struct ctl_peer *p, const struct ctl_m
 		ctl_reply(p, -ESRCH, 0, "the process has ended");
 		return;
 	}
-	if (t == h->main)
+	if (t == h->main) {
+		h->stopped = h->stopped || restart_signal_ends(h->spec, (int)m->signal);
 		request_signal(h, (int)m->signal);
-	else
+	} else {
 		send_signal(h, t->id, (int)m->signal);
+	}
 	ctl_reply(p, 0, t->id, NULL);
 }
 
@@ -189,6 +197,7 @@ static void stop(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m)
 		ctl_reply(p, -EINVAL, 0, "invalid signal");
 		return;
 	}
+	h->stopped = true;
 	request_stop(h, (int)m->signal, m->timeout_s);
 	ctl_reply(p, 0, WIRE_TASK_MAIN, NULL);
 }
@@ -256,8 +265,8 @@ void request_free(struct holder *h)
 }
 
 /* The container's task with the exec's differences. */
-static void send_exec(struct holder *h, const struct task *t, const struct box_exec *x,
-		      const struct box_stdio *io)
+void request_exec(struct holder *h, const struct task *t, const struct box_exec *x,
+		  const struct box_stdio *io)
 {
 	const struct box_spec *spec = h->spec;
 	own_str struct str frame = STR_INIT;
@@ -340,7 +349,7 @@ static void exec(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m, 
 	if (t->stream[WIRE_STDIN])
 		io_stream_end_with_sources(t->stream[WIRE_STDIN], true);
 	add_exec(h, t, &x);
-	send_exec(h, t, &x, &io);
+	request_exec(h, t, &x, &io);
 	ctl_exec_free(&x);
 	ctl_reply(p, 0, t->id, NULL);
 }

@@ -35,6 +35,7 @@
 	X(kernel)             \
 	X(platform)           \
 	X(stop_signal)        \
+	X(restart)            \
 	X(limits.cpuset_cpus) \
 	X(limits.cpuset_mems) \
 	X(ipc) X(log_driver) X(cidfile) X(isolation) X(userns) X(volume_driver)
@@ -47,6 +48,8 @@
 	X(groups)        \
 	X(extra_hosts)   \
 	X(labels)        \
+	X(health.test)   \
+	X(health.shell)  \
 	X(ulimits)       \
 	X(sysctls)       \
 	X(devices)       \
@@ -60,8 +63,15 @@
 	X(read_only)   \
 	X(privileged)  \
 	X(auto_remove) X(detached) X(no_new_privs) X(system_paths) X(writable_cgroups)
-#define INT_FIELDS(X) \
-	X(created_ns) X(stop_timeout) X(oom_score_adj) X(limits.memory_swap) X(limits.cpu_quota)
+#define INT_FIELDS(X)               \
+	X(created_ns)               \
+	X(stop_timeout)             \
+	X(restart_max)              \
+	X(health.interval_ns)       \
+	X(health.timeout_ns)        \
+	X(health.start_period_ns)   \
+	X(health.start_interval_ns) \
+	X(health.retries) X(oom_score_adj) X(limits.memory_swap) X(limits.cpu_quota)
 /* Unsigned ones are kept as decimal text: JSON numbers end at 2^63. */
 #define U64_FIELDS(X)                \
 	X(caps)                      \

@@ -50,6 +50,18 @@ struct box_limits {
 	char *cpuset_mems;
 };
 
+/*
+ * A check that runs in the container time and again, as the image's HEALTHCHECK and the flags came
+ * out. Nanoseconds; 0: docker's default (health.h).
+ */
+struct box_health {
+	struct strv
+		test; /* "CMD" and a command, or "CMD-SHELL" and a line; "NONE" or empty: none */
+	struct strv shell; /* what runs the line of "CMD-SHELL"; empty: /bin/sh -c */
+	int64_t interval_ns, timeout_ns, start_period_ns, start_interval_ns;
+	int64_t retries;
+};
+
 struct box_spec {
 	char id[BOX_ID_LEN + 1];
 	char *name;
@@ -98,6 +110,11 @@ struct box_spec {
 
 	char *stop_signal;    /* "SIGTERM" */
 	int64_t stop_timeout; /* seconds; -1: wait for ever */
+
+	char *restart;	     /* "", "no", "always", "unless-stopped", "on-failure": restart.h */
+	int64_t restart_max; /* of "on-failure": at most so many times; 0: as often as it fails */
+
+	struct box_health health;
 
 	struct box_mount *mounts;
 	unsigned nmounts;

@@ -16,13 +16,31 @@
 #include "runtime/base/own.h"
 
 static const char *const status_names[] = {
-	[BOX_CREATED] = "created", [BOX_RUNNING] = "running", [BOX_PAUSED] = "paused",
-	[BOX_EXITED] = "exited",   [BOX_DEAD] = "dead",
+	[BOX_CREATED] = "created",	 [BOX_RUNNING] = "running", [BOX_PAUSED] = "paused",
+	[BOX_RESTARTING] = "restarting", [BOX_EXITED] = "exited",   [BOX_DEAD] = "dead",
+};
+
+static const char *const health_names[] = {
+	[BOX_HEALTH_NONE] = "none",
+	[BOX_HEALTH_STARTING] = "starting",
+	[BOX_HEALTH_HEALTHY] = "healthy",
+	[BOX_HEALTH_UNHEALTHY] = "unhealthy",
 };
 
 const char *box_status_name(enum box_status s)
 {
 	return status_names[s];
+}
+
+const char *box_health_name(enum box_health_status s)
+{
+	return health_names[s];
+}
+
+bool box_is_running(const struct box *b)
+{
+	return b->state.status == BOX_RUNNING || b->state.status == BOX_PAUSED ||
+	       b->state.status == BOX_RESTARTING;
 }
 
 bool box_id_full(const char *s)
@@ -115,7 +133,7 @@ void state_free(struct box_state *s)
 
 bool state_claims_holder(const struct box_state *s)
 {
-	return s->status == BOX_RUNNING || s->status == BOX_PAUSED ||
+	return s->status == BOX_RUNNING || s->status == BOX_PAUSED || s->status == BOX_RESTARTING ||
 	       (s->status == BOX_CREATED && s->pid != 0);
 }
 
@@ -142,14 +160,27 @@ int state_write(int dirfd, const struct box_state *s, struct err *e)
 	js_set_text(j, "status", status_names[s->status]);
 	js_set_int(j, "exit_code", s->exit_code);
 	js_set_bool(j, "oom_killed", s->oom_killed);
+	js_set_bool(j, "stopped", s->stopped);
+	js_set_text(j, "health", health_names[s->health]);
 	js_set_text(j, "error", s->error ? s->error : "");
 	js_set_int(j, "started_ns", s->started_ns);
 	js_set_int(j, "finished_ns", s->finished_ns);
 	js_set_int(j, "pid", s->pid);
+	js_set_int(j, "keeper", s->keeper);
 	js_set_text(j, "socket", s->socket ? s->socket : "");
 	js_set_int(j, "restart_count", s->restart_count);
 	text = js_dump(j, 0);
 	return file_write_atomic(dirfd, BOX_STATE_FILE, text, strlen(text), 0600, false, e);
+}
+
+/* The word's place among the names, or -1. */
+static int place_of(const char *word, const char *const *names, int n)
+{
+	for (int i = 0; word && i < n; i++) {
+		if (strcmp(word, names[i]) == 0)
+			return i;
+	}
+	return -1;
 }
 
 static int64_t int_of(const struct js *j, const char *key, int64_t min, int64_t max)
@@ -162,25 +193,24 @@ static int64_t int_of(const struct js *j, const char *key, int64_t min, int64_t 
 int state_read(int dirfd, struct box_state *s, struct err *e)
 {
 	own_js struct js *j = js_read(dirfd, BOX_STATE_FILE, BOX_JSON_MAX, e);
-	const char *status = js_text(js_get(j, "status"));
-	int found = -1;
+	int found = place_of(js_text(js_get(j, "status")), status_names, BOX_DEAD + 1);
+	int health = place_of(js_text(js_get(j, "health")), health_names, BOX_HEALTH_UNHEALTHY + 1);
 
 	if (j == NULL)
 		return e && e->code ? -e->code : -EIO;
-	for (int i = 0; i <= BOX_DEAD; i++) {
-		if (status && strcmp(status, status_names[i]) == 0)
-			found = i;
-	}
 	if (found < 0)
 		return err_set(e, EINVAL, "%s: no status", BOX_STATE_FILE);
 	s->status = (enum box_status)found;
 	s->exit_code = (int)int_of(j, "exit_code", 0, 255);
 	s->oom_killed = js_true(js_get(j, "oom_killed"));
+	s->stopped = js_true(js_get(j, "stopped"));
+	s->health = health < 0 ? BOX_HEALTH_NONE : (enum box_health_status)health;
 	state_set_error(s, js_text(js_get(j, "error")));
 	state_set_socket(s, js_text(js_get(j, "socket")));
 	s->started_ns = int_of(j, "started_ns", 0, INT64_MAX);
 	s->finished_ns = int_of(j, "finished_ns", 0, INT64_MAX);
 	s->pid = (int)int_of(j, "pid", 0, INT32_MAX);
+	s->keeper = (int)int_of(j, "keeper", 0, INT32_MAX);
 	s->restart_count = (unsigned)int_of(j, "restart_count", 0, UINT32_MAX);
 	return 0;
 }

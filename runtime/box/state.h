@@ -10,8 +10,8 @@
  *  - Whoever changes a container's folder holds its `lock`: the holder while
  *    the container runs, box_create until it is started, box_remove, and
  *    whoever finds that the holder died.
- *  - state.json says RUNNING, PAUSED, or CREATED with a pid: a holder is at
- *    work, which is true only if the lock is held. Any other state is true
+ *  - state.json says RUNNING, PAUSED, RESTARTING, or CREATED with a pid: a holder
+ *    or a keeper is at work, which is true only if the lock is held. Any other state is true
  *    as it stands; the lock may still be held by a holder tidying up.
  *  - A folder being made (".new-<id>") or removed (".gone-<id>") belongs to a
  *    process that holds containers/.lock shared. Who gets that lock
@@ -19,6 +19,7 @@
  */
 #define BOX_SPEC_FILE	 "spec.json"
 #define BOX_STATE_FILE	 "state.json"
+#define BOX_HEALTH_FILE	 "health.json"
 #define BOX_LOCK_FILE	 "lock"
 #define BOX_UPPER	 "upper"
 #define BOX_CONSOLE_FILE "console.log"
@@ -30,6 +31,7 @@
 #define BOX_LOCK_WAIT_MS 30000
 /* The name of a holder's process: whoever kills one by its number looks at it first. */
 #define BOX_HOLDER_COMM "zl-holder"
+#define BOX_KEEPER_COMM "zl-keeper"
 #define BOX_COMM_MAX	64
 /* The exit code of a container whose holder or workload was killed. */
 #define BOX_CODE_KILLED 137

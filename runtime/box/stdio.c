@@ -57,6 +57,8 @@ struct io_stream {
 	struct logfile *log;
 	enum log_stream log_stream;
 	size_t logged; /* bytes of what is offered that are in the log already */
+	struct str *kept;
+	size_t keep_max;
 };
 
 struct io_stream *io_stream_new(struct loop *l, const struct io_stream_ops *ops, void *arg)
@@ -113,6 +115,12 @@ void io_stream_log(struct io_stream *s, struct logfile *log, enum log_stream str
 {
 	s->log = log;
 	s->log_stream = stream;
+}
+
+void io_stream_keep(struct io_stream *s, struct str *to, size_t max)
+{
+	s->kept = to;
+	s->keep_max = max;
 }
 
 static enum io_kind kind_of(int fd)
@@ -253,6 +261,16 @@ static bool sinks_broke(struct io_stream *s)
 	return reset && s->sinks == NULL;
 }
 
+static void keep(struct io_stream *s, const struct iovec *iov, int n)
+{
+	for (int i = 0; i < n && s->kept->len < s->keep_max; i++) {
+		size_t room = s->keep_max - s->kept->len;
+
+		str_add_mem(s->kept, iov[i].iov_base,
+			    iov[i].iov_len < room ? iov[i].iov_len : room);
+	}
+}
+
 ssize_t io_stream_push(struct io_stream *s, const struct iovec *iov, int n)
 {
 	size_t total = iov_total(iov, n), done = total;
@@ -269,6 +287,8 @@ ssize_t io_stream_push(struct io_stream *s, const struct iovec *iov, int n)
 		logfile_add(s->log, s->log_stream, iov, n, s->logged);
 		s->logged = total;
 	}
+	if (s->kept)
+		keep(s, iov, n); /* without sinks all is taken at once */
 	if (dead && sinks_broke(s))
 		return -EPIPE;
 	for (struct io_end *x = s->sinks; x; x = x->next)

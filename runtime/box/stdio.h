@@ -50,6 +50,8 @@ void io_stream_free(struct io_stream *s);
 
 /* Output goes there too, as `stream`. */
 void io_stream_log(struct io_stream *s, struct logfile *log, enum log_stream stream);
+/* Its first bytes are added to `to`, as long as that has less than `max`. It has no sinks. */
+void io_stream_keep(struct io_stream *s, struct str *to, size_t max);
 /* Takes fd over. */
 void io_stream_add_sink(struct io_stream *s, int fd, const void *owner);
 void io_stream_add_source(struct io_stream *s, int fd, const void *owner);

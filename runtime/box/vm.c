@@ -326,7 +326,7 @@ int vm_start(struct holder *h, struct err *e)
 		return -EIO;
 	if (machine_pid(h->vm.machine) > 0)
 		placement_weigh(&h->spec->limits, machine_pid(h->vm.machine));
-	confine_past(h);
+	confine_past(h->dirs, h->spec->id, BOX_HOLDER_COMM, false);
 	rc = confine_loop(h, e);
 	return rc < 0 ? rc : machine_resume(h->vm.machine, e);
 }

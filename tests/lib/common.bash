@@ -175,7 +175,7 @@ our_processes() {
 		# a holder lets nobody look but root; its command line is its folder
 		exe=$(readlink "$p/exe" 2>/dev/null || cat "$p/comm" 2>/dev/null) || continue
 		case $exe in
-		*/zl | *"/zl (deleted)" | */qemu-system-* | zl-holder)
+		*/zl | *"/zl (deleted)" | */qemu-system-* | zl-holder | zl-keeper)
 			if grep -qzF "$BATS_FILE_TMPDIR" "$p/environ" "$p/cmdline" 2>/dev/null; then
 				echo "${p#/proc/} ${exe##*/}"
 			fi

@@ -50,6 +50,13 @@ static void fill(struct box_spec *s)
 	s->oom_score_adj = -1000;
 	s->no_new_privs = true;
 	s->stop_timeout = -1;
+	set(&s->restart, "on-failure");
+	s->restart_max = 3;
+	strv_add(&s->health.test, "CMD-SHELL");
+	strv_add(&s->health.test, "a\xff z");
+	strv_add(&s->health.shell, "/bin/ash");
+	s->health.interval_ns = 1LL << 62;
+	s->health.retries = 7;
 	box_spec_add_mount(s, BOX_MOUNT_BIND, "/src \xfe", "/dst", NULL, true);
 	box_spec_add_mount(s, BOX_MOUNT_TMPFS, NULL, "/tmp", "size=1m", false);
 }
@@ -107,6 +114,11 @@ static void round_trip(void **state)
 	lists_equal(&a.dns_search, &b.dns_search);
 	assert_string_equal(b.limits.cpuset_cpus, "0-2,7");
 	assert_string_equal(b.log_driver, "none");
+	assert_string_equal(b.restart, "on-failure");
+	lists_equal(&a.health.test, &b.health.test);
+	lists_equal(&a.health.shell, &b.health.shell);
+	assert_true(b.restart_max == 3 && b.health.interval_ns == 1LL << 62 &&
+		    b.health.retries == 7);
 	assert_string_equal(b.ipc, "private");
 	assert_true(b.limits.memory_swap == -1 && b.limits.pids == 7 && b.oom_score_adj == -1000);
 	assert_true(b.no_new_privs && !b.system_paths);
