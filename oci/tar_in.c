@@ -32,6 +32,7 @@ struct tar_in {
 	bool in_header;
 	uint64_t header_bytes; /* taken since the header was asked for */
 	int64_t size, end;     /* of the entry, and of its content so far */
+	struct strv xattrs;    /* names of the entry's that are not as the archive has them */
 	struct err in_err;     /* what the input said, while libarchive is in between */
 	int in_rc;
 };
@@ -52,6 +53,7 @@ void tar_in_free(struct tar_in *t, struct unpack_result *res)
 	if (t->a)
 		archive_read_free(t->a);
 	ahead_finish(t->in, res);
+	strv_free(&t->xattrs);
 	free(t);
 }
 
@@ -221,12 +223,28 @@ int tar_in_next(struct tar_in *t, struct tar_entry *te, struct err *e)
 		return failed(t, e);
 	t->size = archive_entry_size(t->entry);
 	t->end = 0;
+	strv_free(&t->xattrs);
 	return describe(t->entry, te, e);
 }
 
 bool tar_in_xattr(struct tar_in *t, const char **name, const void **value, size_t *len)
 {
-	return archive_entry_xattr_next(t->entry, name, value, len) == ARCHIVE_OK;
+	struct str text = STR_INIT;
+
+	if (archive_entry_xattr_next(t->entry, name, value, len) != ARCHIVE_OK)
+		return false;
+	if (*name == NULL || strchr(*name, '%') == NULL)
+		return true;
+	/* What a record's key cannot hold: see tar_out.c. */
+	for (const char *p = *name; *p; p++) {
+		bool coded = str_starts(p, "%3D") || str_starts(p, "%25");
+
+		str_add_char(&text, !coded ? *p : p[1] == '3' ? '=' : '%');
+		p += coded ? 2 : 0;
+	}
+	*name = str_steal(&text);
+	strv_take(&t->xattrs, (char *)(uintptr_t)*name);
+	return true;
 }
 
 int tar_in_data(struct tar_in *t, const void **buf, size_t *n, int64_t *off, struct err *e)

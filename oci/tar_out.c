@@ -195,6 +195,20 @@ static void pax_number(struct str *out, const char *key, int64_t v)
 	pax_text(out, key, text);
 }
 
+/* A record's key ends at its first "=": GNU tar's way of writing one, and so "%", in a name. */
+static void pax_xattr(struct str *out, const struct entry_xattr *x)
+{
+	own_str struct str name = STR_INIT;
+
+	for (const char *p = x->name; *p; p++) {
+		if (*p == '=' || *p == '%')
+			str_add(&name, *p == '=' ? "%3D" : "%25");
+		else
+			str_add_char(&name, *p);
+	}
+	pax_record(out, "SCHILY.xattr.", name.s ? name.s : "", x->value, x->len);
+}
+
 /* The records in front of an entry. */
 static int put_pax(struct tar_out *t, struct err *e)
 {
@@ -274,8 +288,7 @@ static int put_entry(struct tar_out *t, const struct entry *x, const char *name,
 	octal(h.major, sizeof(h.major), device && x->major <= ID_MAX ? x->major : 0);
 	octal(h.minor, sizeof(h.minor), device && x->minor <= ID_MAX ? x->minor : 0);
 	for (size_t i = 0; x->link == NULL && i < x->nxattrs; i++)
-		pax_record(&t->pax, "SCHILY.xattr.", x->xattrs[i].name, x->xattrs[i].value,
-			   x->xattrs[i].len);
+		pax_xattr(&t->pax, &x->xattrs[i]);
 	rc = put_pax(t, e);
 	return rc < 0 ? rc : put_header(t, &h, e);
 }

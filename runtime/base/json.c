@@ -228,6 +228,20 @@ static size_t utf8_len(const unsigned char *s, size_t left)
 	return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
 }
 
+/* With U+FFFD in place of all that is no UTF-8. */
+static void add_clean(struct str *out, const char *s, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		size_t k = utf8_len((const unsigned char *)s + i, n - i);
+
+		if (k)
+			str_add_mem(out, s + i, k);
+		else
+			str_add(out, "\357\277\275");
+		i += k ? k : 1;
+	}
+}
+
 struct js *js_of_mem(const char *s, size_t n)
 {
 	own_str struct str clean = STR_INIT;
@@ -235,15 +249,7 @@ struct js *js_of_mem(const char *s, size_t n)
 
 	if (j)
 		return (struct js *)j;
-	for (size_t i = 0; i < n;) {
-		size_t k = utf8_len((const unsigned char *)s + i, n - i);
-
-		if (k)
-			str_add_mem(&clean, s + i, k);
-		else
-			str_add(&clean, "\357\277\275");
-		i += k ? k : 1;
-	}
+	add_clean(&clean, s, n);
 	return made(json_stringn(clean.s, clean.len));
 }
 
@@ -283,7 +289,13 @@ struct js *js_copy(const struct js *j)
 
 void js_set(struct js *obj, const char *key, struct js *value)
 {
-	json_object_set_new_nocheck(lib(obj), key, lib(value));
+	own_str struct str clean = STR_INIT;
+
+	if (json_object_set(lib(obj), key, lib(value)) < 0) {
+		add_clean(&clean, key, strlen(key));
+		json_object_set_nocheck(lib(obj), clean.s ? clean.s : "", lib(value));
+	}
+	json_decref(lib(value));
 }
 
 void js_set_text(struct js *obj, const char *key, const char *s)

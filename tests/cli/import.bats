@@ -28,7 +28,8 @@ make_tree() {
 		'symlink d/l 0777 7 8 f' "symlink far 0777 0 0 d/$long" "file d/$long 0600 0 0 long" \
 		'hardlink h 4755 1000 2000 d/f' 'fifo p 0600 1 1' 'char c 0666 0 0 1 3' 'block b 0660 0 6 8 0' \
 		'file big-ids 0644 3000000 4000000 x' 'hole sparse 0644 0 0 3000000' \
-		'xattr cap 0755 0 0 SCHILY.xattr.security.capability=abc' $'file d/\xff\xfe 0644 0 0 bytes' |
+		'xattr cap 0755 0 0 SCHILY.xattr.security.capability=abc' \
+		'xattr odd 0644 0 0 SCHILY.xattr.user.a%3Db%25=v' $'file d/\xff\xfe 0644 0 0 bytes' |
 		LC_ALL=C.UTF-8 PYTHONIOENCODING=utf-8:surrogateescape python3 "$lib/mktar.py" >tree.tar
 }
 
@@ -46,6 +47,8 @@ make_tree() {
 		import tarfile
 		cap = tarfile.open("out.tar").getmember("cap").pax_headers
 		assert cap["SCHILY.xattr.security.capability"] == "abc", cap
+		odd = tarfile.open("out.tar").getmember("odd").pax_headers
+		assert odd["SCHILY.xattr.user.a%3Db%25"] == "v", odd
 	END
 	# The same tree gives the same bytes.
 	zl export box | cmp - out.tar
@@ -82,6 +85,10 @@ make_tree() {
 		and .Healthcheck == {"Test": ["CMD-SHELL", "curl -f x"], "Interval": 5000000000, "Retries": 3})' <<<"$output"
 	run -0 zl history --format '{{.Comment}}' all:1
 	output_is "from a tar"
+	# Bytes that JSON cannot hold become U+FFFD, in keys too.
+	zl import -c $'LABEL k\xffy=v\xff' -c $'VOLUME /\xfe' tree.tar bytes:1
+	run -0 zl image inspect -f '{{json .Config.Labels}}{{json .Config.Volumes}}' bytes:1
+	output_is '{"k�y":"v�"}{"/�":{}}'
 }
 
 @test "import from a web server" {
