@@ -119,7 +119,7 @@ const struct opt run_opts[] = {
 	{ OPT_TEXT, 0, "log-driver", "string", AT(log_driver), NULL, "json-file|none",
 	  "Logging driver for the container" },
 	{ OPT_LIST, 0, "log-opt", "list", AT(log_opt), NULL,
-	  "max-size=|max-file=", "Log driver options" },
+	  "max-size=|max-file=|labels=|env=", "Log driver options" },
 	{ OPT_TEXT, 0, "mac-address", "string", AT(mac_address), NULL, NULL,
 	  "Container MAC address (e.g., 92:d0:c6:0a:29:33)" },
 	{ OPT_TEXT, 0, "machine", "string", AT(machine), NULL, "kvm|qemu",

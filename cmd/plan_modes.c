@@ -7,6 +7,7 @@
 
 #include "cmd/plan.h"
 #include "runtime/base/own.h"
+#include "runtime/box/logfile.h"
 
 /*
  * What means the same in a machine is taken; what would be a lie is refused
@@ -151,25 +152,21 @@ static int plan_oom(struct box_spec *s, const struct run_flags *f, struct strv *
 
 static int plan_log(struct box_spec *s, const struct run_flags *f, struct err *e)
 {
-	if (given(f->log_driver) && !among(f->log_driver, "json-file|none"))
-		return err_set(e, EINVAL, "logger: no log driver named '%s' is registered",
-			       f->log_driver);
+	struct log_config c;
+	int rc;
+
 	if (given(f->log_driver))
 		set_text(&s->log_driver, f->log_driver);
-	if (strcmp(s->log_driver, "none") == 0 && f->log_opt.n)
-		return err_set(e, EINVAL, "invalid logging opts for driver none");
 	for (size_t i = 0; i < f->log_opt.n; i++) {
 		const char *opt = f->log_opt.v[i];
-		size_t n = strcspn(opt, "=");
-		own_free char *key = xstrndup(opt, n), *pair = NULL;
+		own_free char *pair = strchr(opt, '=') ? xstrdup(opt) : xasprintf("%s=", opt);
 
-		if (!among(key, "max-size|max-file"))
-			return err_set(e, EINVAL, "unknown log opt '%s' for json-file log driver",
-				       key);
-		pair = opt[n] ? xstrdup(opt) : xasprintf("%s=", key);
 		strv_env_set(&s->log_opts, pair);
 	}
-	return 0;
+	rc = log_config_of(&c, s, e);
+	if (rc == 0)
+		log_config_free(&c);
+	return rc;
 }
 
 static void plan_annotations(struct box_spec *s, const struct strv *annotations)

@@ -8,6 +8,7 @@
 #include "cmd/container.h"
 #include "cmd/table_out.h"
 #include "runtime/base/own.h"
+#include "runtime/box/events.h"
 #include "runtime/box/usage.h"
 
 /*
@@ -510,6 +511,7 @@ static int run_top(struct zl *z, void *flags, const struct operands *ops, struct
 	box_client_free(c);
 	if (rc < 0)
 		return rc;
+	events_say_box(&z->dirs, &b->spec, "top", NULL);
 	print_processes(&w, &u);
 	box_usage_free(&u);
 	return 0;

@@ -90,8 +90,7 @@ int log_config_of(struct log_config *c, const struct box_spec *s, struct err *e)
 	if (c->none)
 		return s->log_opts.n == 0
 			       ? 0
-			       : err_set(e, EINVAL, "unknown log opt '%.*s' for none log driver",
-					 (int)strcspn(s->log_opts.v[0], "="), s->log_opts.v[0]);
+			       : err_set(e, EINVAL, "invalid logging opts for driver none");
 	if (strcmp(s->log_driver, "json-file") != 0)
 		return err_set(e, EINVAL, "logger: no log driver named '%s' is registered",
 			       s->log_driver);
