@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 CC = gcc
 STATIC ?= 1
 
-# --- where things go: guest parts and libcurl in build/, the host's objects apart by kind of build
+# --- where things go: guest parts and libraries in build/, the host's objects apart by kind of build
 ifdef SANITIZE
 O := build/san
 else ifeq ($(STATIC),1)
@@ -21,10 +21,13 @@ ZL := $(if $(filter build/static,$O),build/zl,$O/zl)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
 CFLAGS ?= -O2 -g
 BASE := -std=gnu11 -D_GNU_SOURCE -iquote . $(WARN) -ffunction-sections -fdata-sections -MMD -MP
-HOST := $(BASE) -isystem build/curl/include -isystem build/isal/include -DZL_VERSION='"$(VERSION)"'
+# Libraries from Debian's source packages.
+MADE := build/curl build/isal build/slirp
+GLIB := -isystem /usr/include/glib-2.0 -isystem /usr/lib/$(shell gcc -print-multiarch 2>/dev/null)/glib-2.0/include
+HOST := $(BASE) $(MADE:%=-isystem %/include) $(GLIB) -DZL_VERSION='"$(VERSION)"'
 LIBS := -lcurl -lisal -lnghttp2 -lssl -lcrypto -larchive -lacl -llzma -llz4 -lbz2 -lzstd -lz -ljansson \
-	-lm -pthread
-LINK := -L build/curl/lib -L build/isal/lib -Wl,--gc-sections -no-pie
+	-lslirp -lglib-2.0 -lpcre2-8 -lm -pthread
+LINK := $(MADE:%=-L %/lib) -Wl,--gc-sections -no-pie
 ifdef SANITIZE
 HOST += -fno-pie -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LINK += -fsanitize=$(SANITIZE)
@@ -58,7 +61,7 @@ $O/libembed.a: $O/cmd/embed.o
 	$(call SAY,AR) rm -f $@ && ar rcs $@ $^
 $O/libguest.a: $(GUEST_OBJ)
 	$(call SAY,AR) rm -f $@ && ar rcs $@ $^
-$O/%.o: %.c Makefile | build/curl build/isal
+$O/%.o: %.c Makefile | $(MADE)
 	@mkdir -p $(@D)
 	$(call SAY,CC) $(CC) $(HOST) $(CFLAGS) -c -o $@ $<
 $O/cmd/embed.o: cmd/embed.S build/kernel build/initramfs build/hello.tar build/bundle_id
@@ -69,8 +72,8 @@ $O/cmd/embed.o: cmd/embed.S build/kernel build/initramfs build/hello.tar build/b
 build/.deps: .ci/packages .ci/deps
 	.ci/deps -n build
 	@mkdir -p build && touch $@
-build/curl build/isal: oci/lib.sh | build/.deps
-	oci/lib.sh $(@F) $@ && touch $@
+$(MADE): runtime/lib.sh | build/.deps
+	runtime/lib.sh $(@F) $@ && touch $@
 build/kernel: guest/kernel.sh guest/kernel.config $(wildcard guest/kernel-*.patch) | build/.deps
 	guest/kernel.sh $@ && touch $@
 build/guest/%.o: %.c Makefile | build/.deps
@@ -114,9 +117,9 @@ check-vm: $(ZL)
 check-kvm: $(ZL)
 	@ZL=$(ZL) tests/run kvm
 unit: $(UNIT)
-lint: | build/curl build/isal
+lint: | $(MADE)
 	tests/lint/lint
-fuzz: | build/curl build/isal
+fuzz: | $(MADE)
 	$(FUZZ_MAKE) fuzzers
 	tests/fuzz/run build/fuzz/tests/fuzz
 bench: $(ZL)

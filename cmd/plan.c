@@ -1,7 +1,6 @@
 /* plan.c: flags + image config -> box spec, by docker's rules; pure. */
 #include "cmd/plan.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,34 +112,6 @@ static int plan_hostname(struct box_spec *s, const struct run_flags *f, struct e
 	return 0;
 }
 
-/* "name:ip" or "name=ip"; the address may stand in brackets. */
-static int plan_add_host(struct box_spec *s, const char *text, struct err *e)
-{
-	size_t n = strcspn(text, ":=");
-	own_free char *ip = NULL;
-	unsigned char addr[16];
-	size_t len;
-
-	if (n == 0 || text[n] == 0 || text[n + 1] == 0)
-		return err_set(e, EINVAL, "bad format for add-host: \"%s\"", text);
-	ip = xstrdup(text + n + 1);
-	len = strlen(ip);
-	if (strcmp(ip, "host-gateway") == 0)
-		return err_set(e, ENOTSUP,
-			       "--add-host %s: host-gateway is not supported yet: containers have "
-			       "no network",
-			       text);
-	if (*ip == '[' && ip[len - 1] == ']') {
-		memmove(ip, ip + 1, len - 2);
-		ip[len - 2] = 0;
-	}
-	if (inet_pton(AF_INET, ip, addr) != 1 && inet_pton(AF_INET6, ip, addr) != 1)
-		return err_set(e, EINVAL, "invalid IP address in add-host: \"%s\"", ip);
-	strv_addf(&s->extra_hosts, "%.*s:%s", (int)n, text, ip);
-	return 0;
-}
-
-/* -a, -d and -i come out as the streams that are followed. */
 static int plan_attach(struct box_spec *s, const struct run_flags *f, struct err *e)
 {
 	static const struct {
@@ -279,8 +250,6 @@ int plan_make(struct box_spec *s, const struct plan_input *in, struct err *e)
 		return rc;
 	plan_env(s, in);
 	plan_labels(s, in);
-	for (size_t i = 0; rc == 0 && i < f->add_host.n; i++)
-		rc = plan_add_host(s, f->add_host.v[i], e);
 	if (rc == 0)
 		rc = plan_cwd(s, in, e);
 	if (rc == 0)

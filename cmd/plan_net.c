@@ -3,14 +3,20 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/plan.h"
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
+#include "runtime/box/link.h"
 
 #define PORT_MAX   65535
 #define DOMAIN_MAX 254
+/* docker's other names of networks */
+#define NETWORK_DEFAULT "default"
+#define NETWORK_HOST	"host"
+#define NETWORK_OF	"container:"
 
 static bool is_address(const char *text)
 {
@@ -116,6 +122,52 @@ static void expose_image(struct box_spec *s, const struct js *config)
 		(void)plan_expose(s, key, NULL);
 }
 
+/* "name:ip", "name=ip", "name:host-gateway"; the address may stand in brackets. */
+static int plan_add_host(struct box_spec *s, const char *text, struct err *e)
+{
+	size_t n = strcspn(text, ":="), len;
+	own_free char *ip = NULL;
+
+	if (n == 0 || text[n] == 0 || text[n + 1] == 0)
+		return err_set(e, EINVAL, "bad format for add-host: \"%s\"", text);
+	ip = xstrdup(text + n + 1);
+	len = strlen(ip);
+	if (*ip == '[' && ip[len - 1] == ']') {
+		memmove(ip, ip + 1, len - 2);
+		ip[len - 2] = 0;
+	}
+	if (strcmp(ip, BOX_HOST_GATEWAY) != 0 && !is_address(ip))
+		return err_set(e, EINVAL, "invalid IP address in add-host: \"%s\"", ip);
+	strv_addf(&s->extra_hosts, "%.*s:%s", (int)n, text, ip);
+	return 0;
+}
+
+static int plan_network(struct box_spec *s, const struct run_flags *f, struct err *e)
+{
+	const char *name = f->network.n ? f->network.v[0] : BOX_NETWORK_BRIDGE;
+	bool none = strcmp(name, BOX_NETWORK_NONE) == 0;
+
+	if (f->network.n > 1)
+		return err_set(e, ENOTSUP, "a container can be in one network only");
+	if (strcmp(name, NETWORK_HOST) == 0)
+		return err_set(e, ENOTSUP,
+			       "--network host is not supported: a machine cannot share the host's "
+			       "network; with --add-host NAME:host-gateway it reaches the host's "
+			       "own services");
+	if (str_starts(name, NETWORK_OF))
+		return err_set(e, ENOTSUP,
+			       "--network %s is not supported: containers are machines of their "
+			       "own, which share no network",
+			       name);
+	if (!none && *name && strcmp(name, BOX_NETWORK_BRIDGE) != 0 &&
+	    strcmp(name, NETWORK_DEFAULT) != 0)
+		return err_set(e, ENOENT,
+			       "network %s not found: there are only bridge and none so far", name);
+	free(s->network);
+	s->network = xstrdup(none ? BOX_NETWORK_NONE : BOX_NETWORK_BRIDGE);
+	return 0;
+}
+
 /* What takes a network that containers share. */
 static int check_shared(const struct run_flags *f, struct err *e)
 {
@@ -133,7 +185,7 @@ static int check_shared(const struct run_flags *f, struct err *e)
 			       f->link.v[0]);
 	if (f->mac_address && *f->mac_address)
 		return err_set(e, ENOTSUP,
-			       "--mac-address is not supported: a container has no network");
+			       "--mac-address is not supported: a container's is its own");
 	return 0;
 }
 
@@ -146,5 +198,9 @@ int plan_net(struct box_spec *s, const struct plan_input *in, struct err *e)
 		expose_image(s, js_get(in->image->config, "config"));
 	for (size_t i = 0; rc == 0 && i < f->expose.n; i++)
 		rc = plan_expose(s, f->expose.v[i], e);
+	for (size_t i = 0; rc == 0 && i < f->add_host.n; i++)
+		rc = plan_add_host(s, f->add_host.v[i], e);
+	if (rc == 0)
+		rc = plan_network(s, f, e);
 	return rc < 0 ? rc : check_shared(f, e);
 }

@@ -141,8 +141,8 @@ void warm_up(const struct agent *a, const struct wire_task *w);
 
 /* ---- link.c */
 
-/* Brings the loopback up. */
-int link_loopback(struct err *e);
+/* Brings the loopback up, and the interfaces that BOOT describes. */
+int link_up(const struct wire_link *links, uint32_t n, struct err *e);
 
 /* Exit codes of a task that could not be started. */
 #define EXIT_FAILED	 125

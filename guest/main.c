@@ -169,7 +169,8 @@ static int run(struct agent *a, uint64_t began, struct err *e)
 	if (rc == 0)
 		task_start(a, &boot.task, &boot);
 	if (rc == 0)
-		rc = link_loopback(e);
+		rc = link_up(boot.links, boot.nlinks, e);
+	wire_boot_free(&boot);
 	if (rc == 0)
 		rc = serve_start(a, e);
 	if (rc == 0) {

@@ -18,6 +18,7 @@
 #define STRING_MIN 4
 #define MOUNT_MIN  (2 + 3 * STRING_MIN)
 #define FILE_MIN   (4 + 2 * STRING_MIN)
+#define LINK_MIN   (3 * STRING_MIN)
 
 #define SIGNAL_MAX 64
 /* The largest errno there can be: MAX_ERRNO of Linux. */
@@ -202,6 +203,12 @@ void wire_put_boot(struct str *out, const struct wire_boot *m)
 		put_string(out, m->files[i].path);
 		put_u32(out, m->files[i].mode);
 		put_string(out, m->files[i].data);
+	}
+	put_u32(out, m->nlinks);
+	for (uint32_t i = 0; i < m->nlinks; i++) {
+		put_string(out, m->links[i].name);
+		put_strings(out, &m->links[i].addresses);
+		put_strings(out, &m->links[i].gateways);
 	}
 	put_strings(out, &m->sysctls);
 	put_strings(out, &m->rlimits);
@@ -494,6 +501,25 @@ static bool get_oom_score(struct cur *c, int32_t *out)
 	return *out >= -WIRE_OOM_SCORE_MAX && *out <= WIRE_OOM_SCORE_MAX;
 }
 
+static bool get_links(struct cur *c, struct wire_boot *m)
+{
+	uint32_t n;
+
+	if (!get_count(c, LINK_MIN, &n))
+		return false;
+	m->links = xcalloc(n, sizeof(*m->links));
+	for (; m->nlinks < n; m->nlinks++) {
+		struct wire_link *l = &m->links[m->nlinks];
+
+		if (!get_string(c, &l->name) || !get_strings(c, &l->addresses) ||
+		    !get_strings(c, &l->gateways)) {
+			m->nlinks++; /* what there is of it is to be freed, too */
+			return false;
+		}
+	}
+	return true;
+}
+
 int wire_get_boot(const void *p, size_t n, struct wire_boot *m)
 {
 	struct cur c = cur_of(p, n);
@@ -505,10 +531,10 @@ int wire_get_boot(const void *p, size_t n, struct wire_boot *m)
 			      get_limits(&c, &m->limits) && get_oom_score(&c, &m->oom_score_adj) &&
 			      cur_u64(&c, &m->memory_room) && get_string(&c, &m->hostname) &&
 			      get_string(&c, &m->domainname) && get_mounts(&c, m) &&
-			      get_files(&c, m) && get_strings(&c, &m->sysctls) &&
-			      get_strings(&c, &m->rlimits) && get_strings(&c, &m->devices) &&
-			      get_task(&c, &m->task) && m->task.id == WIRE_TASK_MAIN &&
-			      !(m->task.flags & WIRE_TASK_UNPACK));
+			      get_files(&c, m) && get_links(&c, m) &&
+			      get_strings(&c, &m->sysctls) && get_strings(&c, &m->rlimits) &&
+			      get_strings(&c, &m->devices) && get_task(&c, &m->task) &&
+			      m->task.id == WIRE_TASK_MAIN && !(m->task.flags & WIRE_TASK_UNPACK));
 	if (rc < 0)
 		wire_boot_free(m);
 	return rc;
@@ -679,8 +705,14 @@ void wire_boot_free(struct wire_boot *m)
 		free(m->files[i].path);
 		free(m->files[i].data);
 	}
+	for (uint32_t i = 0; i < m->nlinks; i++) {
+		free(m->links[i].name);
+		strv_free(&m->links[i].addresses);
+		strv_free(&m->links[i].gateways);
+	}
 	free(m->mounts);
 	free(m->files);
+	free(m->links);
 	free(m->hostname);
 	free(m->domainname);
 	strv_free(&m->sysctls);

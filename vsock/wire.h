@@ -270,6 +270,16 @@ struct wire_limits {
 	uint32_t cpu_weight; /* 1 to WIRE_CPU_WEIGHT_MAX */
 };
 
+/*
+ * The container's network interface, of which the machine's only network device
+ * becomes `name`. No links: the loopback is all there is.
+ */
+struct wire_link {
+	char *name;	       /* "eth0" */
+	struct strv addresses; /* "10.0.2.15/24", "fd00::2/64" */
+	struct strv gateways;  /* "10.0.2.2", "fd00::1": of the default routes */
+};
+
 /* struct wire_boot.flags */
 #define WIRE_BOOT_ROOT_READ_ONLY (1U << 0)
 #define WIRE_BOOT_SYNC_ROOT	 (1U << 1) /* sync the root before EXITED; else only other mounts */
@@ -291,6 +301,8 @@ struct wire_boot {
 	uint32_t nmounts;
 	struct wire_file *files;
 	uint32_t nfiles;
+	struct wire_link *links; /* at most one, so far */
+	uint32_t nlinks;
 	struct strv sysctls; /* "net.core.somaxconn=1024" */
 	struct strv rlimits; /* "nofile=1024:2048" */
 	struct strv devices; /* "net/tun:/dev/net/tun": a device of the kernel's, and where */

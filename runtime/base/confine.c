@@ -209,7 +209,7 @@ int confine_landlock_version(void)
 	return v < LANDLOCK_LEAST ? 0 : (int)v;
 }
 
-int confine_rules_new(void)
+static int rules_new(uint64_t net)
 {
 	struct {
 		uint64_t fs, net;
@@ -221,10 +221,20 @@ int confine_rules_new(void)
 	if (version >= 3)
 		handled.fs |= ACCESS_TRUNCATE;
 	if (version >= 4)
-		handled.net = NET_BIND | NET_CONNECT;
+		handled.net = net;
 	if (version >= 5)
 		handled.fs |= ACCESS_IOCTL;
 	return (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0);
+}
+
+int confine_rules_new(void)
+{
+	return rules_new(NET_BIND | NET_CONNECT);
+}
+
+int confine_rules_new_networked(void)
+{
+	return rules_new(NET_BIND);
 }
 
 static uint64_t access_bits(unsigned access, bool folder)

@@ -132,6 +132,8 @@ enum confine_access {
 
 /* An empty ruleset: nothing is allowed. -1: the kernel cannot. The caller closes it. */
 int confine_rules_new(void);
+/* The same, but for connections by TCP, which are left alone (Landlock knows of them since 6.7). */
+int confine_rules_new_networked(void);
 /*
  * Allows `access` (confine_access bits) to a file, or to a folder and what is
  * below it. A path that does not exist is left out. With rules -1: nothing.

@@ -8,6 +8,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/own.h"
 #include "runtime/box/holder.h"
+#include "runtime/box/link.h"
 #include "runtime/box/state.h"
 #include "vsock/codec.h"
 
@@ -27,16 +28,19 @@ static const char hosts_head[] = "127.0.0.1\tlocalhost\n"
 static char *hosts_text(const struct box_spec *spec)
 {
 	struct str s = STR_INIT;
+	struct box_link link;
+	bool linked = box_link(spec, &link);
 
 	str_add(&s, hosts_head);
 	for (size_t i = 0; i < spec->extra_hosts.n; i++) {
 		const char *pair = spec->extra_hosts.v[i], *colon = strchr(pair, ':');
 
 		if (colon)
-			str_addf(&s, "%s\t%.*s\n", colon + 1, (int)(colon - pair), pair);
+			str_addf(&s, "%s\t%.*s\n",
+				 strcmp(colon + 1, BOX_HOST_GATEWAY) ? colon + 1 : link.gateway,
+				 (int)(colon - pair), pair);
 	}
-	/* the container's own name, at the only address it has */
-	str_add(&s, "127.0.0.1\t");
+	str_addf(&s, "%s\t", linked ? link.address : "127.0.0.1");
 	if (spec->domainname[0])
 		str_addf(&s, "%s.%s ", spec->hostname, spec->domainname);
 	str_addf(&s, "%s\n", spec->hostname);
@@ -77,58 +81,13 @@ void boot_places(const struct box_spec *spec, struct fuse_place places[BOOT_PLAC
 	places[n] = (struct fuse_place){ .path = NULL };
 }
 
-/* The lines of the host's file that begin with none of the words. */
-static void add_lines(struct str *out, const char *text, const char *const *words)
-{
-	for (const char *line = text, *end; *line; line = end) {
-		size_t word = strcspn(line, " \t\n");
-		bool mine = false;
-
-		end = line + strcspn(line, "\n");
-		end += *end == '\n';
-		for (const char *const *w = words; *w; w++)
-			mine = mine || (strlen(*w) == word && strncmp(line, *w, word) == 0);
-		if (!mine)
-			str_add_mem(out, line, (size_t)(end - line));
-	}
-	if (out->len && out->s[out->len - 1] != '\n')
-		str_add_char(out, '\n');
-}
-
-static void add_list(struct str *out, const char *word, const struct strv *values)
-{
-	str_add(out, word);
-	for (size_t i = 0; i < values->n; i++)
-		str_addf(out, " %s", values->v[i]);
-	str_add_char(out, '\n');
-}
-
-/* The host's, but for what --dns and its kin replace; a search list of "." is none. */
 static char *resolv_text(const struct box_spec *spec)
 {
-	const char *words[5] = { NULL };
 	own_str struct str host = STR_INIT;
-	struct str s = STR_INIT;
-	unsigned n = 0;
+	bool text = file_read(AT_FDCWD, "/etc/resolv.conf", RESOLV_MAX, &host, NULL) == 0 &&
+		    host.len && memchr(host.s, 0, host.len) == NULL;
 
-	if (spec->dns.n)
-		words[n++] = "nameserver";
-	if (spec->dns_search.n) {
-		words[n++] = "search";
-		words[n++] = "domain";
-	}
-	if (spec->dns_options.n)
-		words[n++] = "options";
-	if (file_read(AT_FDCWD, "/etc/resolv.conf", RESOLV_MAX, &host, NULL) == 0 && host.len &&
-	    memchr(host.s, 0, host.len) == NULL)
-		add_lines(&s, host.s, words);
-	for (size_t i = 0; i < spec->dns.n; i++)
-		str_addf(&s, "nameserver %s\n", spec->dns.v[i]);
-	if (spec->dns_search.n && !strv_has(&spec->dns_search, "."))
-		add_list(&s, "search", &spec->dns_search);
-	if (spec->dns_options.n)
-		add_list(&s, "options", &spec->dns_options);
-	return str_steal(&s);
+	return resolv_for(spec, text ? host.s : "");
 }
 
 int boot_bind_split(const char *source, char **dir, char **entry, struct err *e)
@@ -172,6 +131,22 @@ static void add_mounts(struct wire_boot *b, const struct box_spec *spec)
 		w->source = entry ? xasprintf("%u/%s", share, entry) : xasprintf("%u", share);
 		share++;
 	}
+}
+
+static void add_link(struct wire_boot *b, const struct box_spec *spec)
+{
+	struct wire_link *w;
+	struct box_link l;
+
+	if (!box_link(spec, &l))
+		return;
+	b->links = w = xcalloc(1, sizeof(*w));
+	b->nlinks = 1;
+	w->name = xstrdup(l.name);
+	strv_addf(&w->addresses, "%s/%u", l.address, l.prefix);
+	strv_addf(&w->addresses, "%s/%u", l.address6, l.prefix6);
+	strv_add(&w->gateways, l.gateway);
+	strv_add(&w->gateways, l.gateway6);
 }
 
 static void set_task(struct wire_task *t, const struct box_spec *spec, unsigned short rows,
@@ -259,6 +234,7 @@ void boot_frame(struct str *out, const struct box_spec *spec, uint64_t room, uns
 	add_file(&b, spec, "/etc/hostname", xasprintf("%s\n", spec->hostname));
 	add_file(&b, spec, "/etc/resolv.conf", resolv_text(spec));
 	add_mounts(&b, spec);
+	add_link(&b, spec);
 	set_task(&b.task, spec, rows, cols);
 	wire_put_boot(out, &b);
 	wire_boot_free(&b);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -13,6 +14,7 @@
 #include "runtime/box/holder.h"
 #include "runtime/box/state.h"
 #include "runtime/virtio/fs.h"
+#include "runtime/virtio/net.h"
 
 /*
  * As root, the file servers give files to other users and work on those of
@@ -22,6 +24,7 @@
 	(1ULL << CAP_CHOWN | 1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_FOWNER | 1ULL << CAP_FSETID | \
 	 1ULL << CAP_SETFCAP)
 
+#define RESOLV_CONF "/etc/resolv.conf"
 #define WINDOW_RARE "with KVM, of other devices than file systems only: test_virtq"
 
 static const struct confine_call loop_calls[] = {
@@ -138,6 +141,36 @@ const struct confine *confine_host_fs(struct holder *h, struct err *e)
 }
 
 /*
+ * The host's name servers change when it moves between networks; then the file
+ * is replaced. Where it is a link into a folder of its own (systemd-resolved,
+ * NetworkManager, resolvconf) that folder may be read. In /etc itself there are
+ * secrets for root to read, who sees only changes of the file that is there.
+ */
+static int allow_resolv_conf(int rules, struct err *e)
+{
+	own_free char *file = realpath(RESOLV_CONF, NULL);
+	char *slash = file ? strrchr(file, '/') : NULL;
+	int rc = confine_rules_add(rules, RESOLV_CONF, CONFINE_READ, e);
+
+	if (slash == NULL || slash == file || rc < 0)
+		return rc;
+	*slash = 0;
+	return strcmp(file, "/etc") == 0 && geteuid() == 0
+		       ? 0
+		       : confine_rules_add(rules, file, CONFINE_READ, e);
+}
+
+const struct confine *confine_net(struct holder *h, struct err *e)
+{
+	struct confine *c = &h->confine.net;
+
+	*c = (struct confine){ .name = "net",
+			       .lists = { &virtio_net_calls, &net_calls },
+			       .rules = confine_rules_new_networked() };
+	return allow_resolv_conf(c->rules, e) < 0 ? NULL : c;
+}
+
+/*
  * A runtime folder does not outlive its login session: it and what it lies in
  * may have to be made anew, which takes no more than making folders and
  * sockets there.
@@ -185,7 +218,7 @@ int confine_loop(struct holder *h, struct err *e)
 	c->lists[1] = &holder_loop_calls;
 	c->child = machine_pid(h->vm.machine);
 	if (rc == 0)
-		rc = confine_rules_add(c->rules, "/etc/resolv.conf", CONFINE_READ, e);
+		rc = confine_rules_add(c->rules, RESOLV_CONF, CONFINE_READ, e);
 	if (rc == 0)
 		rc = allow_socket(h, c->rules, e);
 	if (rc == 0 && h->spec->auto_remove)

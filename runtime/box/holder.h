@@ -48,7 +48,7 @@
 #define HOLDER_SIGNALS_MAX 16
 #define HOLDER_TASKS_MAX   1024
 #define HOLDER_QUERIES_MAX 256
-#define HOLDER_DEVICES_MAX 7
+#define HOLDER_DEVICES_MAX 8
 
 enum holder_phase {
 	HOLDER_BOOTING,
@@ -85,6 +85,7 @@ struct vm {
 	struct fuse *root_fs, *host_fs;
 	struct virtio_device *root_dev, *host_dev, *vsock, *rng, *balloon, *console;
 	struct virtio_device *memdev; /* NULL: the memory is what -m says */
+	struct virtio_device *net;    /* NULL: --network none */
 	struct machine *machine;
 };
 
@@ -106,7 +107,7 @@ struct holder {
 	struct agent *agent;
 	struct vm vm;
 	struct {
-		struct confine loop, root_fs, host_fs;
+		struct confine loop, root_fs, host_fs, net;
 	} confine;	    /* as long as the process */
 	struct task *tasks; /* task 1 is the last */
 	struct task *main;
@@ -180,6 +181,8 @@ int confine_holder(struct err *e);
 /* What a file server's thread is confined to. NULL: e says why. */
 const struct confine *confine_root_fs(struct holder *h, struct err *e);
 const struct confine *confine_host_fs(struct holder *h, struct err *e);
+/* The same of the network's. */
+const struct confine *confine_net(struct holder *h, struct err *e);
 /* The calling thread, when the machine is there and the guest does not run yet. */
 int confine_loop(struct holder *h, struct err *e);
 /* A keeper, first of all: it makes holders, and so has what they have before their guests run. */
@@ -206,6 +209,11 @@ void boot_frame(struct str *out, const struct box_spec *spec, uint64_t room, uns
 void boot_limits(struct wire_limits *w, const struct box_limits *l);
 /* The directory and the entry in it to share for a bind mount; entry is NULL for a folder. */
 int boot_bind_split(const char *source, char **dir, char **entry, struct err *e);
+
+/* --- resolv.c */
+
+/* The container's resolv.conf, from the text of the host's; to be freed. */
+char *resolv_for(const struct box_spec *spec, const char *host);
 
 /* --- task.c */
 extern const struct agent_ops task_agent_ops;

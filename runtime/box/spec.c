@@ -33,6 +33,7 @@
 	X(domainname)         \
 	X(machine)            \
 	X(kernel)             \
+	X(network)            \
 	X(platform)           \
 	X(stop_signal)        \
 	X(restart)            \

@@ -88,6 +88,7 @@ struct box_spec {
 	uint64_t caps;	   /* 1 << CAP_*: what the workload may have */
 	uint64_t shm_size; /* bytes */
 	char *machine;	   /* "", "kvm", "qemu" */
+	char *network;	   /* "" or "bridge", "none": link.h */
 	char *kernel;	   /* path of a file, or name of an image; "": the embedded one */
 	char *platform;	   /* "linux/amd64" */
 

@@ -10,6 +10,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/box/holder.h"
+#include "runtime/box/link.h"
 #include "runtime/box/placement.h"
 #include "runtime/box/state.h"
 #include "runtime/fuse/fuse.h"
@@ -17,6 +18,7 @@
 #include "runtime/virtio/console.h"
 #include "runtime/virtio/fs.h"
 #include "runtime/virtio/memdev.h"
+#include "runtime/virtio/net.h"
 #include "runtime/virtio/rng.h"
 #include "runtime/virtio/vsock.h"
 
@@ -164,6 +166,24 @@ static int ask_window(struct virtio_device *root, const struct box_spec *spec, s
 	return 0;
 }
 
+static int make_network(struct holder *h, struct virtio_device **devices, unsigned *n,
+			struct err *e)
+{
+	const struct confine *confine;
+	struct net_config conf;
+	struct box_link link;
+
+	if (!box_link(h->spec, &link))
+		return 0;
+	conf.host_loopback = link.host_gateway;
+	confine = confine_net(h, e);
+	h->vm.net = confine ? virtio_net_new(h->loop, link.mac, &conf, confine, e) : NULL;
+	if (h->vm.net == NULL)
+		return -EIO;
+	devices[(*n)++] = h->vm.net;
+	return 0;
+}
+
 static int make_devices(struct holder *h, struct virtio_device **devices, unsigned *n,
 			struct err *e)
 {
@@ -208,7 +228,7 @@ static int make_devices(struct holder *h, struct virtio_device **devices, unsign
 		vm->memdev = memdev_new(h->loop, MACHINE_MORE_AT, more_of(h->spec));
 		devices[(*n)++] = vm->memdev;
 	}
-	return 0;
+	return make_network(h, devices, n, e);
 }
 
 /* As many as it may make use of; 0: the machine's default. The cgroup keeps it to a fraction. */
@@ -355,6 +375,7 @@ void vm_free(struct holder *h)
 	machine_free(vm->machine);
 	virtio_console_free(vm->console);
 	memdev_free(vm->memdev);
+	virtio_net_free(vm->net);
 	virtio_balloon_free(vm->balloon);
 	virtio_rng_free(vm->rng);
 	if (vm->vsock)

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +23,9 @@
  *
  * Guest memory is a memfd of ours which QEMU opens through /proc; each
  * device has a socket pair, whose one end QEMU inherits. No name of any of
- * it is in the file system.
+ * it is in the file system. A network device's front end takes no descriptor:
+ * it connects to a name in the abstract namespace, a door that opens for this
+ * process only, once.
  *
  * The end of the VM is always seen at one place: the pidfd. A device whose
  * guest broke the rules, or a front end that talks nonsense, leaves a reason
@@ -35,6 +38,14 @@
 /* A second one costs half as much again at the start, and ticks when idle. */
 #define CPUS_DEFAULT 1
 
+struct door {
+	struct qemu *q;
+	struct virtio_device *device;
+	int fd; /* listens; -1: it is shut, or there is none */
+	struct loop_watch *watch;
+	unsigned index; /* of its session */
+};
+
 struct qemu {
 	struct machine m;
 	struct loop *loop;
@@ -45,7 +56,7 @@ struct qemu {
 	struct loop_timer *gone_timer;
 	struct vhost_maps maps;
 	struct session *sessions[MACHINE_DEVICES_MAX];
-	unsigned nsessions;
+	struct door doors[MACHINE_DEVICES_MAX];
 	char reason[REASON_MAX];
 };
 
@@ -96,7 +107,7 @@ static void process_ended(void *arg, uint32_t events)
 static int check_spec(const struct machine_spec *spec, struct err *e)
 {
 	long host = sysconf(_SC_NPROCESSORS_ONLN);
-	bool has_config;
+	bool has_config, by_name;
 
 	if (spec->cpus == 0 || (long)spec->cpus > host)
 		return err_set(e, EINVAL, "%u CPUs: this host allows 1 to %ld", spec->cpus, host);
@@ -110,7 +121,7 @@ static int check_spec(const struct machine_spec *spec, struct err *e)
 	if (spec->ndevices > MACHINE_DEVICES_MAX)
 		return err_set(e, EINVAL, "%u devices", spec->ndevices);
 	for (unsigned i = 0; i < spec->ndevices; i++) {
-		if (!qemu_knows_device(spec->devices[i]->ops->id, &has_config))
+		if (!qemu_knows_device(spec->devices[i]->ops->id, &has_config, &by_name))
 			return err_set(e, ENOTSUP, "QEMU cannot be given a %s device",
 				       spec->devices[i]->ops->name);
 	}
@@ -126,14 +137,68 @@ static int open_memory(const struct machine_spec *spec, struct err *e)
 	return steal_fd(&fd);
 }
 
+static void shut(struct door *d)
+{
+	loop_del(d->watch);
+	d->watch = NULL;
+	own_fd_(&d->fd);
+	d->fd = -1;
+}
+
+/* Somebody has come to the door: QEMU, or a stranger, who is sent away. */
+static void knocked(void *arg, uint32_t events)
+{
+	struct door *d = arg;
+	struct qemu *q = d->q;
+	own_fd int fd = accept4(d->fd, NULL, NULL, SOCK_CLOEXEC);
+	struct err e = ERR_INIT;
+	socklen_t len = sizeof(struct ucred);
+	struct ucred who;
+
+	(void)events;
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 ||
+	    who.pid != q->proc.pid)
+		return;
+	shut(d);
+	q->sessions[d->index] = session_new(q->loop, steal_fd(&fd), d->device, false, &q->maps,
+					    session_gone, q, &e);
+	if (q->sessions[d->index] == NULL)
+		fail(q, d->device->ops->name, e.msg);
+}
+
+/* The kernel chooses the name. */
+static int open_door(struct door *d, char name[QEMU_NAME_MAX], struct err *e)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(at);
+
+	d->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (d->fd < 0 || bind(d->fd, (struct sockaddr *)&at, sizeof(at.sun_family)) < 0 ||
+	    listen(d->fd, 1) < 0 || getsockname(d->fd, (struct sockaddr *)&at, &len) < 0)
+		return err_sys(e, "socket for QEMU");
+	len -= (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1;
+	if (len >= QEMU_NAME_MAX)
+		return err_set(e, ENAMETOOLONG, "socket for QEMU");
+	memcpy(name, at.sun_path + 1, len);
+	d->watch = loop_add(d->q->loop, d->fd, EPOLLIN, knocked, d, e);
+	return d->watch ? 0 : -e->code;
+}
+
 static int open_sessions(struct qemu *q, const struct machine_spec *spec, struct qemu_args *a,
 			 struct err *e)
 {
 	for (unsigned i = 0; i < spec->ndevices; i++) {
-		bool has_config = false;
+		bool has_config = false, by_name = false;
+		struct door *d = &q->doors[i];
 		int sv[2];
 
-		qemu_knows_device(spec->devices[i]->ops->id, &has_config);
+		qemu_knows_device(spec->devices[i]->ops->id, &has_config, &by_name);
+		if (by_name) {
+			*d = (struct door){ q, spec->devices[i], -1, NULL, i };
+			if (open_door(d, a->names[i], e) < 0)
+				return -e->code;
+			continue;
+		}
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
 			return err_sys(e, "socketpair");
 		a->sockets[i] = sv[1];
@@ -141,7 +206,6 @@ static int open_sessions(struct qemu *q, const struct machine_spec *spec, struct
 					     session_gone, q, e);
 		if (q->sessions[i] == NULL)
 			return -e->code;
-		q->nsessions++;
 	}
 	return 0;
 }
@@ -162,8 +226,10 @@ static int launch(struct qemu *q, const struct machine_spec *spec, struct qemu_a
 	a->tsc_khz = tsc_khz(tsc);
 	qemu_command(spec, a, &argv);
 	keep[nkeep++] = a->memfd;
-	for (unsigned i = 0; i < q->nsessions; i++)
-		keep[nkeep++] = a->sockets[i];
+	for (unsigned i = 0; i < spec->ndevices; i++) {
+		if (a->sockets[i] >= 0)
+			keep[nkeep++] = a->sockets[i];
+	}
 	rc = qemu_spawn(&q->proc, &argv, keep, nkeep, e);
 	if (rc < 0)
 		return rc;
@@ -180,8 +246,10 @@ static void qemu_free(struct machine *m)
 	loop_cancel(q->gone_timer);
 	if (q->proc.pid > 0)
 		kill(q->proc.pid, SIGKILL);
-	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
+	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++) {
+		shut(&q->doors[i]);
 		session_free(q->sessions[i]);
+	}
 	if (q->proc.pid > 0)
 		qemu_reap(&q->proc, why, sizeof(why));
 	free(q);
@@ -227,7 +295,7 @@ static struct machine *qemu_start(struct loop *l, const struct machine_spec *all
 	q->arg = arg;
 	q->proc.pid = q->proc.pidfd = q->proc.err_pipe = -1;
 	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
-		a.sockets[i] = -1;
+		a.sockets[i] = q->doors[i].fd = -1;
 	rc = launch(q, spec, &a, &tsc, e);
 	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
 		own_fd_(&a.sockets[i]);

@@ -10,18 +10,24 @@
 #include "runtime/base/str.h"
 #include "runtime/machine.h"
 
+#define QEMU_NAME_MAX 16
+
 /* What the process is started with, besides the spec. */
 struct qemu_args {
 	const char *binary;
 	int memfd;			  /* guest memory */
-	int sockets[MACHINE_DEVICES_MAX]; /* QEMU's end of each device's session */
-	unsigned tsc_khz;		  /* 0: the guest finds out by itself */
+	int sockets[MACHINE_DEVICES_MAX]; /* QEMU's end of each device's session; -1: a name */
+	char names[MACHINE_DEVICES_MAX][QEMU_NAME_MAX]; /* in the abstract namespace */
+	unsigned tsc_khz;				/* 0: the guest finds out by itself */
 };
 
 /* The path of the QEMU to use (to be freed), or NULL: e names what to install. */
 char *qemu_binary(struct err *e);
-/* Whether a device of this virtio id can be had; and if its config space is ours. */
-bool qemu_knows_device(uint32_t id, bool *has_config);
+/*
+ * Whether a device of this virtio id can be had; if its config space is ours; and whether QEMU
+ * insists on connecting to a name, for the lack of a descriptor that it would take.
+ */
+bool qemu_knows_device(uint32_t id, bool *has_config, bool *by_name);
 /* The whole command line. */
 void qemu_command(const struct machine_spec *spec, const struct qemu_args *a, struct strv *argv);
 

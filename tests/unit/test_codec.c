@@ -385,7 +385,8 @@ static void fill_boot(struct wire_boot *b)
 				 .memory_room = 7ULL << 30,
 				 .hostname = xstrdup("box"),
 				 .nmounts = 2,
-				 .nfiles = 1 };
+				 .nfiles = 1,
+				 .nlinks = 1 };
 	b->mounts = xcalloc(2, sizeof(*b->mounts));
 	b->mounts[0] = (struct wire_mount){ WIRE_MOUNT_BIND, 1, xstrdup("0/data"), xstrdup("/data"),
 					    xstrdup("") };
@@ -393,6 +394,11 @@ static void fill_boot(struct wire_boot *b)
 					    xstrdup("size=1m") };
 	b->files = xcalloc(1, sizeof(*b->files));
 	b->files[0] = (struct wire_file){ xstrdup("/etc/hosts"), 0644, xstrdup("127.0.0.1 a\n") };
+	b->links = xcalloc(1, sizeof(*b->links));
+	b->links[0].name = xstrdup("eth0");
+	strv_add(&b->links[0].addresses, "10.0.2.15/24");
+	strv_add(&b->links[0].addresses, "fd00::2/64");
+	strv_add(&b->links[0].gateways, "10.0.2.2");
 	strv_add(&b->sysctls, "net.core.somaxconn=1");
 	strv_add(&b->rlimits, "nofile=1:2");
 	strv_add(&b->devices, "fuse:/dev/fuse");
@@ -429,6 +435,11 @@ static void test_boot(void **state)
 	assert_string_equal(got.files[0].path, "/etc/hosts");
 	assert_int_equal(got.files[0].mode, 0644);
 	assert_string_equal(got.files[0].data, "127.0.0.1 a\n");
+	assert_int_equal(got.nlinks, 1);
+	assert_string_equal(got.links[0].name, "eth0");
+	assert_int_equal(got.links[0].addresses.n, 2);
+	assert_string_equal(got.links[0].addresses.v[1], "fd00::2/64");
+	assert_int_equal(got.links[0].gateways.n, 1);
 	assert_string_equal(got.sysctls.v[0], "net.core.somaxconn=1");
 	assert_string_equal(got.rlimits.v[0], "nofile=1:2");
 	check_task(&got.task, WIRE_TASK_MAIN);

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Builds a static library from Debian's source package: oci/lib.sh curl|isal DEST
+# Builds a static library from Debian's source package: runtime/lib.sh curl|isal|slirp DEST
 #
 # curl (http and https only): Debian's own libcurl.a wants libraries that exist only as
-# shared ones. isal (its inflate only): Debian has no static one. The result is kept under
-# ~/.cache/zl-build by source version and recipe, so that it is built once; DEST becomes a
-# copy of it (include/ and lib/).
+# shared ones. isal (its inflate only), slirp: Debian has no static one. The result is kept
+# under ~/.cache/zl-build by source version and recipe, so that it is built once; DEST becomes
+# a copy of it (include/ and lib/).
 # shellcheck disable=SC2317 # build_* are called by name
 set -eu
 
@@ -43,6 +43,27 @@ build_isal() {
 	cp include/igzip_lib.h "$work/out/include/isa-l/"
 }
 
+build_slirp() {
+	package=libslirp0
+	mkdir -p "$work/out/lib" "$work/out/include/slirp"
+	v=$(sed -n "s/.*version *: *'\([0-9.]*\)'.*/\1/p" meson.build | head -n 1)
+	major=${v%%.*} minor=${v#*.} micro=${v##*.}
+	minor=${minor%%.*}
+	sed "s/@SLIRP_MAJOR_VERSION@/$major/; s/@SLIRP_MINOR_VERSION@/$minor/
+		s/@SLIRP_MICRO_VERSION@/$micro/; s/@SLIRP_VERSION_STRING@/\"$v\"/" \
+		src/libslirp-version.h.in >src/libslirp-version.h
+	# if_nametoindex would open a unix socket: runtime/net/slirp.c has another.
+	for f in src/*.c; do
+		gcc -std=gnu99 -O2 -w -ffunction-sections -fdata-sections -fstack-protector-strong \
+			-D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -DBUILDING_LIBSLIRP -DG_LOG_DOMAIN='"Slirp"' \
+			-Dif_nametoindex=net_interface_index -I/usr/include/glib-2.0 \
+			"-I/usr/lib/$(gcc -print-multiarch)/glib-2.0/include" \
+			-c -o "${f%.c}.o" "$f" || return 1
+	done
+	ar rcs "$work/out/lib/libslirp.a" src/*.o
+	cp src/libslirp.h src/libslirp-version.h "$work/out/include/slirp/"
+}
+
 # --- how they are fetched and kept
 
 recipe=$({
@@ -50,7 +71,7 @@ recipe=$({
 	gcc -dumpfullversion
 } | sha256sum | cut -c1-16)
 package=$(sed -n "/^build_$name()/,/^}/s/^	package=//p" "$0")
-[ -n "$package" ] || { echo "oci/lib.sh: no recipe for $name" >&2 && exit 2; }
+[ -n "$package" ] || { echo "runtime/lib.sh: no recipe for $name" >&2 && exit 2; }
 version=$(LC_ALL=C apt-cache policy "$package" | sed -n 's/^ *Candidate: //p' | sed 's/+b[0-9]*$//')
 out=$cache/$name-${version:-unknown}-$recipe
 
