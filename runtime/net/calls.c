@@ -24,8 +24,6 @@ static const struct confine_call calls[] = {
 	CONFINE_IF(ioctl, 1, FIONREAD),
 	CONFINE_IF(fcntl, 1, F_GETFL),
 	CONFINE_IF(fcntl, 1, F_SETFL),
-	CONFINE_IF(fcntl, 1, F_GETFD),
-	CONFINE_IF(fcntl, 1, F_SETFD),
 	CONFINE_RARE_IF(ioctl, 1, SIOCGIFINDEX, LINK_LOCAL),
 	/* the host's name servers */
 	CONFINE_CALL(openat),

@@ -61,7 +61,13 @@ static void plain(void **state)
 	assert_int_equal(b.nfiles, 3);
 	assert_string_equal(file_of(&b, "/etc/hostname")->data, "h1\n");
 	assert_non_null(strstr(file_of(&b, "/etc/hosts")->data, "127.0.0.1\tlocalhost\n"));
-	assert_non_null(strstr(file_of(&b, "/etc/hosts")->data, "\n127.0.0.1\th1\n"));
+	assert_non_null(strstr(file_of(&b, "/etc/hosts")->data, "\n10.0.2.15\th1\n"));
+	assert_int_equal(b.nlinks, 1);
+	assert_string_equal(b.links[0].name, "eth0");
+	assert_string_equal(b.links[0].addresses.v[0], "10.0.2.15/24");
+	assert_string_equal(b.links[0].gateways.v[0], "10.0.2.2");
+	assert_int_equal(b.links[0].addresses.n, 2);
+	assert_int_equal(b.links[0].gateways.n, 2);
 	assert_non_null(file_of(&b, "/etc/resolv.conf"));
 	wire_boot_free(&b);
 	box_spec_free(&s);
@@ -80,6 +86,7 @@ static void everything(void **state)
 	strv_add(&s.groups, "wheel");
 	strv_add(&s.extra_hosts, "db:10.0.0.5");
 	strv_add(&s.extra_hosts, "six:fd00::1");
+	strv_add(&s.extra_hosts, "outside:host-gateway");
 	set(&s.hostname, "h1");
 	set(&s.domainname, "example.org");
 	set(&s.user, "u:g");
@@ -112,7 +119,8 @@ static void everything(void **state)
 	/* the container's name and the added hosts, once nothing is mounted over them */
 	s.nmounts = 0;
 	boot_of(&s, &b);
-	assert_non_null(strstr(file_of(&b, "/etc/hosts")->data, "\n10.0.0.5\tdb\nfd00::1\tsix\n"));
+	assert_non_null(strstr(file_of(&b, "/etc/hosts")->data,
+			       "\n10.0.0.5\tdb\nfd00::1\tsix\n10.0.2.2\toutside\n"));
 	assert_non_null(strstr(file_of(&b, "/etc/hosts")->data, "\th1.example.org h1\n"));
 	wire_boot_free(&b);
 	s.nmounts = 3;
@@ -190,6 +198,47 @@ static void resolv(void **state)
 	box_spec_free(&s);
 }
 
+static void resolver_is(const struct box_spec *s, const char *host, const char *want)
+{
+	char *text = resolv_for(s, host);
+
+	assert_string_equal(text, want);
+	free(text);
+}
+
+static void host_resolver(void **state)
+{
+	struct box_spec s;
+
+	(void)state;
+	box_spec_init(&s);
+	resolver_is(&s, "# by hand\nnameserver 127.0.0.53\noptions edns0\nsearch a.org b.org",
+		    "# by hand\noptions edns0\nsearch a.org b.org\nnameserver 10.0.2.3\n");
+	resolver_is(&s, "nameserver fe80::1%eth0\n", "nameserver fd7a:6c00::3\n");
+	resolver_is(&s, "nameserver\t::1\nnameserver 192.0.2.1\n", "nameserver 10.0.2.3\n");
+	resolver_is(&s, "", "nameserver 10.0.2.3\n");
+	set(&s.network, "none");
+	resolver_is(&s, "nameserver 10.1.1.1\n", "nameserver 10.1.1.1\n");
+	box_spec_free(&s);
+}
+
+static void without_network(void **state)
+{
+	struct box_spec s;
+	struct wire_boot b;
+
+	(void)state;
+	box_spec_init(&s);
+	strv_add(&s.argv, "true");
+	set(&s.hostname, "h1");
+	set(&s.network, "none");
+	boot_of(&s, &b);
+	assert_int_equal(b.nlinks, 0);
+	assert_non_null(strstr(file_of(&b, "/etc/hosts")->data, "\n127.0.0.1\th1\n"));
+	wire_boot_free(&b);
+	box_spec_free(&s);
+}
+
 static void host_config(void **state)
 {
 	struct box_spec s;
@@ -240,9 +289,10 @@ static void bind_sources(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plain),       cmocka_unit_test(everything),
-		cmocka_unit_test(limits),      cmocka_unit_test(resolv),
-		cmocka_unit_test(host_config), cmocka_unit_test(bind_sources),
+		cmocka_unit_test(plain),	 cmocka_unit_test(everything),
+		cmocka_unit_test(limits),	 cmocka_unit_test(resolv),
+		cmocka_unit_test(host_config),	 cmocka_unit_test(bind_sources),
+		cmocka_unit_test(host_resolver), cmocka_unit_test(without_network),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/vhost/qemu.h"
 #include "runtime/virtio/fs.h"
+#include "runtime/virtio/net.h"
 #include "runtime/virtio/vsock.h"
 
 static char dir[] = "/tmp/zl-test-qemu.XXXXXX";
@@ -284,7 +285,10 @@ static void test_command(void **state)
 {
 	struct err e = ERR_INIT;
 	struct virtio_device *fs = virtio_fs_new(l, "a,b", NULL, NULL, &e);
-	struct virtio_device *devices[] = { vsock, fs };
+	const struct net_config conf = { .host_loopback = false };
+	const uint8_t mac[NET_MAC_LEN] = { 2, 0, 0x5e, 0, 0x53, 1 };
+	struct virtio_device *net = virtio_net_new(l, mac, &conf, NULL, &e);
+	struct virtio_device *devices[] = { vsock, fs, net };
 	struct machine_spec spec = { .cpus = 2,
 				     .mem = 256ULL << 20,
 				     .kernel = "/k,1",
@@ -292,8 +296,8 @@ static void test_command(void **state)
 				     .cmdline = "x=y",
 				     .console = "/c,on",
 				     .devices = devices,
-				     .ndevices = 2 };
-	struct qemu_args a = { "/bin/qemu", 7, { 8, 9 }, 2000000 };
+				     .ndevices = 3 };
+	struct qemu_args a = { "/bin/qemu", 7, { 8, 9, -1 }, { "", "", "00abc" }, 2000000 };
 	struct strv v = STRV_INIT;
 
 	(void)state;
@@ -307,13 +311,19 @@ static void test_command(void **state)
 	assert_true(has(&v, "-device", "vhost-user-vsock-device,chardev=c0"));
 	assert_true(has(&v, "-chardev", "socket,id=c1,fd=9"));
 	assert_true(has(&v, "-device", "vhost-user-fs-device,chardev=c1,tag=a,,b,queue-size=1024"));
+	assert_true(has(&v, "-chardev", "socket,id=c2,path=00abc,abstract=on"));
+	assert_true(has(&v, "-netdev", "vhost-user,id=n2,chardev=c2"));
 	for (size_t i = 0; i + 1 < v.n; i++) {
+		if (str_starts(v.v[i + 1], "virtio-net-device"))
+			assert_non_null(strstr(v.v[i + 1], ",netdev=n2,host_mtu=65520,"
+							   "mac=02:00:5e:00:53:01,"));
 		if (strcmp(v.v[i], "-append"))
 			continue;
 		assert_non_null(strstr(v.v[i + 1], " tsc_early_khz=2000000 lpj=8000000 x=y"));
 	}
 	strv_free(&v);
 	virtio_fs_free(fs);
+	virtio_net_free(net);
 }
 
 static void test_tsc(void **state)
