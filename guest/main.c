@@ -170,7 +170,6 @@ static int run(struct agent *a, uint64_t began, struct err *e)
 		task_start(a, &boot.task, &boot);
 	if (rc == 0)
 		rc = link_up(boot.links, boot.nlinks, e);
-	wire_boot_free(&boot);
 	if (rc == 0)
 		rc = serve_start(a, e);
 	if (rc == 0) {
