@@ -105,9 +105,9 @@ fuzzers: $(FUZZ)
 
 check: deps
 	@$(ALL_MAKE) $(ZL) unit
-	@ZL=$(ZL) UNIT_DIR=$O/tests/unit TEST_PART=1 tests/run lint unit cli vm kvm
+	@ZL=$(ZL) UNIT_DIR=$O/tests/unit TEST_PART=1 tests/run lint unit cli docker vm kvm
 check-quick: $(ZL) $(UNIT)
-	@ZL=$(ZL) UNIT_DIR=$O/tests/unit QUICK=1 tests/run lint unit cli
+	@ZL=$(ZL) UNIT_DIR=$O/tests/unit QUICK=1 tests/run lint unit cli docker
 check-unit: $(UNIT)
 	@UNIT_DIR=$O/tests/unit tests/run unit
 check-cli: $(ZL) $O/tests/unit/test_fuse_mount

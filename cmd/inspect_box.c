@@ -21,7 +21,7 @@ static void set_time(struct js *j, const char *key, int64_t ns)
 /* Without a check docker has no such key. */
 static void set_health(struct js *state, const struct box *b)
 {
-	struct box_health_log log OWN(box_health_log_free);
+	struct box_health_log log OWN(box_health_log_free) = { 0 };
 	struct js *j, *all;
 
 	if (b->state.health == BOX_HEALTH_NONE || box_health_log(b, &log) < 0)

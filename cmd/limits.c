@@ -92,7 +92,7 @@ static int check_memory(const struct box_limits *l, uint64_t host, struct err *e
 	char most[32];
 
 	if (l->memory && l->memory < MEMORY_MIN)
-		return err_set(e, EINVAL, "minimum memory limit allowed is 6MB");
+		return err_set(e, EINVAL, "Minimum memory limit allowed is 6MB");
 	if (l->memory > host) {
 		human_size_binary(host, most, sizeof(most));
 		return err_set(e, EINVAL,
@@ -142,7 +142,7 @@ static int cpus_parse(const char *text, unsigned cpus, uint64_t *nano, struct er
 			       text);
 	if (micro && (micro < CPUS_MIN || micro > cpus * 1000000ULL))
 		return err_set(e, EINVAL,
-			       "range of CPUs is from 0.01 to %u.00, as there are only %u CPUs "
+			       "Range of CPUs is from 0.01 to %u.00, as there are only %u CPUs "
 			       "available",
 			       cpus, cpus);
 	if (micro)

@@ -44,6 +44,9 @@ static int check_count(const struct zl *z, int n, struct err *e)
 	if (c->min == c->max)
 		return err_set(e, EINVAL, "\"zl %s\" requires exactly %d argument%s", z->name,
 			       c->min, c->min == 1 ? "" : "s");
+	if (c->min && c->max != ANY_NUMBER)
+		return err_set(e, EINVAL, "\"zl %s\" requires at least %d and at most %d arguments",
+			       z->name, c->min, c->max);
 	if (n < c->min)
 		return err_set(e, EINVAL, "\"zl %s\" requires at least %d argument%s", z->name,
 			       c->min, c->min == 1 ? "" : "s");
@@ -93,7 +96,9 @@ static int run_command(struct zl *z, const struct global_flags *g, int argc, cha
 		rc = c->run(z, flags, &ops, &e);
 	if (e.msg[0])
 		complain(&e);
-	if (rc < 0)
+	if (rc < 0 && str_starts(e.msg, "invalid argument \"")) /* a flag's, read late */
+		rc = EXIT_CLIENT;
+	else if (rc < 0)
 		rc = c->failure ? c->failure : 1;
 	opt_free(c->opts, flags);
 	zl_free(z);

@@ -152,8 +152,7 @@ static int read_cluster(struct reader *r, struct err *e)
 		if (o == NULL && *c == 'h')
 			return 1;
 		if (o == NULL)
-			return err_set(e, EINVAL, "unknown shorthand flag: '%c' in -%s", *c,
-				       word + 1);
+			return err_set(e, EINVAL, "unknown shorthand flag: '%c' in -%s", *c, c);
 		if (c[1] == '=')
 			return set_value(o, r->flags, c + 2, e);
 		if (o->kind != OPT_BOOL) {

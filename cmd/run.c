@@ -1,4 +1,5 @@
 /* run.c: zl run and zl create. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "cmd/container.h"
@@ -9,8 +10,9 @@ static int run_create(struct zl *z, void *flags, const struct operands *ops, str
 {
 	own_box struct box *b = container_make(z, flags, ops, e);
 
+	/* docker: 125 for a mistake in the command line, 1 for what turned out later */
 	if (b == NULL)
-		return -1;
+		return e->code == EINVAL ? EXIT_CLIENT : 1;
 	puts(b->spec.id);
 	return 0;
 }

@@ -20,9 +20,9 @@ int filters_parse(const struct strv *texts, const char *const *known, struct fil
 
 		if (eq == NULL)
 			return err_set(e, EINVAL,
-				       "invalid argument \"%s\" for \"-f, --filter\" flag: invalid "
-				       "filter '%s': must be key=value",
-				       text, text);
+				       "invalid argument \"%s\" for \"-f, --filter\" flag: bad "
+				       "format of filter (expected name=value)",
+				       text);
 		key = xstrndup(text, (size_t)(eq - text));
 		while (*k && strcmp(*k, key) != 0)
 			k++;

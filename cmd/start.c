@@ -168,14 +168,14 @@ static int run_attach(struct zl *z, void *flags, const struct operands *ops, str
 		return -1;
 	if (b->state.status == BOX_PAUSED)
 		return err_set(e, EBUSY,
-			       "you cannot attach to a paused container, unpause it first");
+			       "You cannot attach to a paused container, unpause it first");
 	if (b->state.status == BOX_RESTARTING)
 		return err_set(
 			e, EBUSY,
-			"you cannot attach to a restarting container, wait until it is running");
+			"You cannot attach to a restarting container, wait until it is running");
 	if (b->state.status != BOX_RUNNING)
 		return err_set(e, ESRCH,
-			       "you cannot attach to a stopped container, start it first");
+			       "You cannot attach to a stopped container, start it first");
 	follow.tty = follow.redraw = b->spec.tty;
 	follow.want_in = b->spec.open_stdin && !f->no_stdin;
 	if (follow_check_tty(follow.tty, follow.want_in, e) < 0)

@@ -142,7 +142,7 @@ static int kill_one(struct zl *z, void *flags, const char *who, struct err *e)
 	int sig, rc;
 
 	if (b == NULL)
-		return -1;
+		return err_wrap(e, "cannot kill container: %s", who);
 	rc = read_signal(f->signal && *f->signal ? f->signal : "KILL", &sig, e);
 	if (rc < 0)
 		return rc;

@@ -373,7 +373,9 @@ int image_tag(struct store *s, const char *name, const char *new_name, struct er
 	int r = ref_parse(new_name, &ref, e);
 
 	if (r < 0)
-		return err_wrap(e, "\"%.120s\" is not a valid repository/tag", new_name);
+		return err_wrap(e,
+				"Error parsing reference: \"%.120s\" is not a valid repository/tag",
+				new_name);
 	if (ref.has_digest)
 		return err_set(e, EINVAL, "refusing to create a tag with a digest reference");
 	t.full = ref_full(&ref);

@@ -100,12 +100,12 @@ teardown_file() {
 		one_line_error
 		stderr_has "$words"
 	done <<-'END'
-		-m 5m|minimum memory limit allowed is 6MB
-		-m 6291455|minimum memory limit allowed is 6MB
+		-m 5m|Minimum memory limit allowed is 6MB
+		-m 6291455|Minimum memory limit allowed is 6MB
 		-m 4096t|range of memory is from 6MB to
 		-m nan|invalid argument "nan" for "-m, --memory" flag
-		--cpus 0.009|range of CPUs is from 0.01 to
-		--cpus 100000|range of CPUs is from 0.01 to
+		--cpus 0.009|Range of CPUs is from 0.01 to
+		--cpus 100000|Range of CPUs is from 0.01 to
 		--cpus=-0.5|invalid argument "-0.5" for "--cpus" flag
 		--cpus nan|invalid argument "nan" for "--cpus" flag
 	END

@@ -136,7 +136,7 @@ static void test_errors(void **state)
 	refused("--nme x", "unknown flag: --nme; did you mean --name?");
 	refused("--sigproxy", "unknown flag: --sigproxy; did you mean --sig-proxy?");
 	refused("--completely-else", "unknown flag: --completely-else");
-	refused("-ix", "unknown shorthand flag: 'x' in -ix");
+	refused("-ix", "unknown shorthand flag: 'x' in -x");
 	refused("--name", "flag needs an argument: --name");
 	refused("-ie", "flag needs an argument: 'e' in -ie");
 	refused("--all=maybe",

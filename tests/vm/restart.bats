@@ -122,7 +122,7 @@ waiting() {
 	stderr_has "Container $id is restarting, wait until the container is running"
 	run --separate-stderr zl attach pend
 	status_is 1
-	stderr_has "you cannot attach to a restarting container, wait until it is running"
+	stderr_has "You cannot attach to a restarting container, wait until it is running"
 	run --separate-stderr zl rm pend
 	status_is 1
 	stderr_has "container is restarting: stop the container before removing or force remove"
