@@ -47,6 +47,7 @@ const struct command *const commands[] = {
 	&cmd_tag,
 	&cmd_top,
 	&cmd_unpause,
+	&cmd_update,
 	&cmd_wait,
 	/* in groups only */
 	&cmd_container_inspect,

@@ -140,6 +140,11 @@ const char *machine_note(const struct machine *m)
 	return m->note;
 }
 
+unsigned machine_cpus(const struct machine *m)
+{
+	return m->cpus;
+}
+
 const char *machine_name(const struct machine *m)
 {
 	return m->ops->name;

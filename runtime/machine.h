@@ -91,6 +91,9 @@ void machine_free(struct machine *m);
  */
 const char *machine_note(const struct machine *m);
 
+/* How many vcpus it has. */
+unsigned machine_cpus(const struct machine *m);
+
 /* "kvm" or "qemu"; and the process of the VM, or 0 where it is this one. */
 const char *machine_name(const struct machine *m);
 int machine_pid(const struct machine *m);
@@ -125,7 +128,8 @@ struct machine_ops {
 /* The first member of each machine's own struct. */
 struct machine {
 	const struct machine_ops *ops;
-	char *note; /* machine.c's: machine_note */
+	unsigned cpus; /* as it was started with */
+	char *note;    /* machine.c's: machine_note */
 };
 
 extern const struct machine_ops machine_qemu;

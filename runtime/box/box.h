@@ -15,7 +15,7 @@ struct pollfd;
 /*
  * A container is a folder, <root>/containers/<id>/:
  *
- *	spec.json	what it is (spec.h); written anew for another name
+ *	spec.json	what it is (spec.h); written anew for changes (edit.c)
  *	state.json	what became of it (struct box_state), written by the
  *			holder only (or its keeper, or by whoever finds the
  *			holder dead)
@@ -244,6 +244,14 @@ int box_remove(const struct box_dirs *d, struct box *b, bool force, struct err *
  * name already. In docker's words.
  */
 int box_rename(const struct box_dirs *d, struct box *b, const char *name, struct err *e);
+
+/*
+ * Changes its limits: `change` does, on what they are. A running container has them at once, as
+ * far as its machine can follow; where it cannot, -ENOTSUP with the reason, and nothing changes.
+ */
+typedef int box_limits_fn(struct box_limits *l, void *arg, struct err *e);
+int box_update(const struct box_dirs *d, struct box *b, box_limits_fn *change, void *arg,
+	       struct err *e);
 
 /*
  * docker's --restart: "no", "always", "unless-stopped", "on-failure[:RETRIES]"; "" is "no". -EINVAL

@@ -405,6 +405,16 @@ int box_client_sync(struct box_client *c, struct err *e)
 	return ask(c, &m, NULL, 0, NULL, e);
 }
 
+int client_reread(struct box_client *c, int *machine, struct err *e)
+{
+	struct ctl_msg m = { .type = CTL_REREAD };
+	uint32_t pid = 0;
+	int rc = ask(c, &m, NULL, 0, &pid, e);
+
+	*machine = (int)pid;
+	return rc;
+}
+
 int box_client_exec(struct box_client *c, const struct box_exec *x, const struct box_stdio *io,
 		    uint32_t *task, struct err *e)
 {

@@ -11,6 +11,9 @@ struct box_client *client_new(int sock, struct err *e);
 /* It is the connection to a holder that this process forked. */
 void client_launched(struct box_client *c, pid_t holder);
 
+/* spec.json is another: the holder follows, or has a reason why not. *machine: its VM's process. */
+int client_reread(struct box_client *c, int *machine, struct err *e);
+
 /* A request without waiting for its reply, which client_reply takes. */
 struct ctl_msg;
 int client_post(struct box_client *c, const struct ctl_msg *m, const int *fds, size_t nfds,

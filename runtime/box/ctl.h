@@ -27,6 +27,8 @@
  *	UNPAUSE			     ->	REPLY
  *	QUERY task (1: processes) fd ->	REPLY when the file has the answer (usage.h)
  *	SYNC			     ->	REPLY when what the guest wrote is on the host
+ *	REREAD			     ->	REPLY task (the VM's process) when what
+ *					spec.json says now is in force
  *				     <-	EVENT kind task code text, at any time
  */
 enum ctl_type {
@@ -39,6 +41,7 @@ enum ctl_type {
 	CTL_UNPAUSE,
 	CTL_QUERY,
 	CTL_SYNC,
+	CTL_REREAD,
 	CTL_REPLY = 32,
 	CTL_EVENT,
 };

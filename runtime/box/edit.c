@@ -1,5 +1,4 @@
-/* edit.c: changes of what a container is after it was made: its name, its restart policy; see
- * box.h. */
+/* edit.c: changes of what a container is after it was made; see box.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -9,12 +8,17 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
 #include "runtime/base/own.h"
+#include "runtime/box/client.h"
+#include "runtime/box/placement.h"
 #include "runtime/box/state.h"
 
 /*
  * spec.json is written anew as a whole, under a lock on the container's folder,
- * so that two changes at once both take place. A holder reads it again where
- * it needs to know.
+ * so that two changes at once both take place. After that the holder is told,
+ * without the lock, which it may need itself: it reads what stands there by
+ * then (reread.c), so it cannot end up with anything else. Changes that its
+ * machine cannot follow are taken back, unless somebody else has made others
+ * meanwhile.
  */
 
 /* Opens and locks the folder, and reads the spec as it is now. */
@@ -36,7 +40,26 @@ static int edit_begin(const struct box_dirs *d, struct box *b, struct err *e)
 	return steal_fd(&dirfd);
 }
 
-int box_rename(const struct box_dirs *d, struct box *b, const char *name, struct err *e)
+/* 1: the holder follows; 0: there is none (any more); or its reason. *machine: its VM's process. */
+static int tell_holder(const struct box_dirs *d, struct box *b, int *machine, struct err *e)
+{
+	struct box_client *c = NULL;
+	int rc;
+
+	*machine = 0;
+	if (b->state.pid > 0)
+		c = box_connect(d, b, NULL);
+	if (c == NULL)
+		return 0;
+	rc = client_reread(c, machine, e);
+	box_client_free(c);
+	if (rc == -ESRCH || rc == -EBUSY) /* it has ended, or is about to start again */
+		return 0;
+	return rc < 0 ? rc : 1;
+}
+
+/* Under the lock. */
+static int write_name(const struct box_dirs *d, struct box *b, const char *name, struct err *e)
 {
 	own_fd int dirfd = edit_begin(d, b, e);
 	own_free char *old = NULL;
@@ -83,4 +106,82 @@ int box_restart_set(const struct box_dirs *d, struct box *b, const char *text, s
 	b->spec.restart = steal_ptr(&policy);
 	b->spec.restart_max = retries;
 	return spec_write(dirfd, &b->spec, e);
+}
+
+int box_rename(const struct box_dirs *d, struct box *b, const char *name, struct err *e)
+{
+	int rc = write_name(d, b, name, e), machine;
+
+	/* for its events; a holder that is told nothing has the old name in them */
+	if (rc == 0)
+		tell_holder(d, b, &machine, NULL);
+	return rc;
+}
+
+static void free_limits(struct box_limits *l)
+{
+	free(l->cpuset_cpus);
+	free(l->cpuset_mems);
+}
+
+static struct box_limits copy_limits(const struct box_limits *l)
+{
+	struct box_limits c = *l;
+
+	c.cpuset_cpus = xstrdup(l->cpuset_cpus);
+	c.cpuset_mems = xstrdup(l->cpuset_mems);
+	return c;
+}
+
+static bool same_limits(const struct box_limits *a, const struct box_limits *b)
+{
+	struct box_limits x = *a, y = *b;
+
+	x.cpuset_cpus = x.cpuset_mems = y.cpuset_cpus = y.cpuset_mems = NULL;
+	return memcmp(&x, &y, sizeof(x)) == 0 && strcmp(a->cpuset_cpus, b->cpuset_cpus) == 0 &&
+	       strcmp(a->cpuset_mems, b->cpuset_mems) == 0;
+}
+
+/* Writes `to` unless somebody has changed `from` meanwhile. */
+static void take_back(const struct box_dirs *d, struct box *b, const struct box_limits *from,
+		      const struct box_limits *to)
+{
+	own_fd int dirfd = edit_begin(d, b, NULL);
+
+	if (dirfd < 0 || !same_limits(&b->spec.limits, from))
+		return;
+	free_limits(&b->spec.limits);
+	b->spec.limits = copy_limits(to);
+	spec_write(dirfd, &b->spec, NULL);
+}
+
+static int write_limits(const struct box_dirs *d, struct box *b, struct box_limits *before,
+			box_limits_fn *change, void *arg, struct err *e)
+{
+	own_fd int dirfd = edit_begin(d, b, e);
+	int rc;
+
+	if (dirfd < 0)
+		return dirfd;
+	*before = copy_limits(&b->spec.limits);
+	rc = change(&b->spec.limits, arg, e);
+	return rc < 0 ? rc : spec_write(dirfd, &b->spec, e);
+}
+
+int box_update(const struct box_dirs *d, struct box *b, box_limits_fn *change, void *arg,
+	       struct err *e)
+{
+	struct box_limits before OWN(free_limits) = { 0 };
+	struct box_limits after OWN(free_limits) = { 0 };
+	int rc = write_limits(d, b, &before, change, arg, e), machine;
+
+	if (rc < 0)
+		return rc;
+	after = copy_limits(&b->spec.limits);
+	rc = tell_holder(d, b, &machine, e);
+	if (rc == 1)
+		rc = placement_move(&before, &after, b->state.pid, machine, e);
+	if (rc < 0)
+		take_back(d, b, &after, &before);
+	return rc < 0 ? err_wrap(e, "Cannot update container %s", b->spec.id) : 0;
 }

@@ -20,6 +20,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
+#include "runtime/box/placement.h"
 #include "runtime/box/restart.h"
 #include "runtime/box/state.h"
 #include "vsock/codec.h"
@@ -502,7 +503,9 @@ void holder_run(struct holder_start *s)
 	prctl(PR_SET_NAME, BOX_HOLDER_COMM);
 	h.lock = s->lock;
 	h.over = s->over;
-	rc = confine_holder(&e);
+	rc = placement_apply(&s->box->spec.limits, &e); /* while we may still do such things */
+	if (rc == 0)
+		rc = confine_holder(&e);
 	s->box->state.error = s->box->state.socket = NULL;
 	h.loop = loop_new(&e);
 	if (h.loop == NULL)

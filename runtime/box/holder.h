@@ -87,6 +87,7 @@ struct vm {
 	struct virtio_device *memdev; /* NULL: the memory is what -m says */
 	struct virtio_device *net;    /* NULL: --network none */
 	struct machine *machine;
+	uint64_t memory; /* -m it was started with: it is as large as that takes */
 };
 
 struct holder {
@@ -255,6 +256,11 @@ void query_process(struct holder *h, const struct wire_process *m);
 void query_stats(struct holder *h, const struct wire_stats *m);
 /* Nobody waits for p's queries any more; NULL: for anybody's. */
 void query_forget(struct holder *h, const struct ctl_peer *p);
+
+/* --- reread.c */
+
+/* A client says that spec.json is another. */
+void reread(struct holder *h, struct ctl_peer *p);
 
 /* --- pause.c */
 

@@ -13,11 +13,12 @@
 #include "runtime/box/restart.h"
 #include "runtime/box/state.h"
 
-/* The container's lock; its state as it is under it. */
+/* The container's lock; its state, and what may change of its spec, as they are under it. */
 static int take_lock(const struct box_dirs *d, struct box *b, struct err *e)
 {
 	own_fd int dirfd = box_dir_open(d, b->spec.id);
 	own_fd int lock = steal_fd(&b->lock);
+	struct box_spec now;
 
 	if (dirfd < 0)
 		return err_set(e, ENOENT, "No such container: %s", b->spec.id);
@@ -32,8 +33,10 @@ static int take_lock(const struct box_dirs *d, struct box *b, struct err *e)
 		return err_set(e, -lock, "lock container %s: %s", b->spec.id, strerror(-lock));
 	if (!box_dir_current(d, b->spec.id, dirfd))
 		return err_set(e, ENOENT, "No such container: %s", b->spec.id);
-	if (state_read(dirfd, &b->state, e) < 0)
+	if (state_read(dirfd, &b->state, e) < 0 || spec_read(dirfd, &now, e) < 0)
 		return err_wrap(e, "container %s", b->spec.id);
+	spec_take_changes(&b->spec, &now);
+	box_spec_free(&now);
 	return steal_fd(&lock);
 }
 

@@ -1,8 +1,10 @@
 /* placement.c: where on the host a container's VM runs, and with what weight; see placement.h. */
 #include "runtime/box/placement.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -54,19 +56,27 @@ int placement_nice(uint64_t shares)
 	return nice;
 }
 
-static int use_cpus(const char *list, struct err *e)
+static int cpus_parse(const char *list, cpu_set_t *set, struct err *e)
 {
 	unsigned char bits[CPU_SETSIZE / 8];
+
+	if (!parse_list(list, bits, CPU_SETSIZE))
+		return err_set(e, EINVAL, "invalid value %s for cpuset cpus", list);
+	CPU_ZERO(set);
+	for (unsigned i = 0; i < CPU_SETSIZE; i++)
+		if (bits[i / 8] & 1U << i % 8)
+			CPU_SET(i, set);
+	return 0;
+}
+
+static int use_cpus(const char *list, struct err *e)
+{
 	cpu_set_t set;
 
 	if (*list == 0)
 		return 0;
-	if (!parse_list(list, bits, CPU_SETSIZE))
-		return err_set(e, EINVAL, "invalid value %s for cpuset cpus", list);
-	CPU_ZERO(&set);
-	for (unsigned i = 0; i < CPU_SETSIZE; i++)
-		if (bits[i / 8] & 1U << i % 8)
-			CPU_SET(i, &set);
+	if (cpus_parse(list, &set, e) < 0)
+		return -EINVAL;
 	return sched_setaffinity(0, sizeof(set), &set) < 0 ? err_sys(e, "use CPUs %s", list) : 0;
 }
 
@@ -121,5 +131,65 @@ int placement_apply(const struct box_limits *l, struct err *e)
 	if (rc == 0)
 		rc = use_nodes(l->cpuset_mems, e);
 	placement_weigh(l, getpid());
+	return rc;
+}
+
+/* ---- of a VM that runs: from outside, as its own processes may do nothing of this any more */
+
+struct move {
+	const struct box_limits *to;
+	bool cpus, weight;
+	cpu_set_t set;
+};
+
+static int move_thread(const struct move *m, int tid, struct err *e)
+{
+	if (m->cpus && sched_setaffinity(tid, sizeof(m->set), &m->set) < 0 && errno != ESRCH)
+		return err_sys(e, "use CPUs %s", m->to->cpuset_cpus);
+	if (m->weight &&
+	    setpriority(PRIO_PROCESS, (id_t)tid, placement_nice(m->to->cpu_shares)) < 0 &&
+	    errno != ESRCH)
+		return err_set(e, errno,
+			       "a larger --cpu-shares takes root while it runs, or a limit for "
+			       "priorities (ulimit -e)");
+	return 0;
+}
+
+/* Twice: a thread that comes in between has what its maker had. */
+static int move_process(const struct move *m, int pid, struct err *e)
+{
+	own_free char *path = xasprintf("/proc/%d/task", pid);
+	int rc = 0;
+
+	for (int turn = 0; rc == 0 && turn < 2; turn++) {
+		own_dir DIR *d = opendir(path);
+		struct dirent *entry;
+		uint64_t tid;
+
+		while (d && rc == 0 && (entry = readdir(d)))
+			if (parse_u64(entry->d_name, 1, INT_MAX, &tid))
+				rc = move_thread(m, (int)tid, e);
+	}
+	if (rc == 0 && m->weight)
+		write_autogroup(pid, placement_nice(m->to->cpu_shares));
+	return rc;
+}
+
+int placement_move(const struct box_limits *before, const struct box_limits *after, int holder,
+		   int machine, struct err *e)
+{
+	struct move m = { .to = after,
+			  .cpus = strcmp(before->cpuset_cpus, after->cpuset_cpus) != 0,
+			  .weight = before->cpu_shares != after->cpu_shares };
+	int rc = 0;
+
+	if (!m.cpus && !m.weight)
+		return 0;
+	if (m.cpus)
+		rc = cpus_parse(after->cpuset_cpus, &m.set, e);
+	if (rc == 0)
+		rc = move_process(&m, holder, e);
+	if (rc == 0 && machine > 0 && machine != holder)
+		rc = move_process(&m, machine, e);
 	return rc;
 }

@@ -15,6 +15,13 @@ int placement_apply(const struct box_limits *l, struct err *e);
  * autogroup). */
 void placement_weigh(const struct box_limits *l, int pid);
 
+/*
+ * Moves a container's VM that runs: its holder and, where the VM is a process of its own, that
+ * (machine; 0: it is not), as far as the two differ.
+ */
+int placement_move(const struct box_limits *before, const struct box_limits *after, int holder,
+		   int machine, struct err *e);
+
 /* The nice value that comes nearest to docker's shares, of which 1024 are usual. */
 int placement_nice(uint64_t shares);
 /* How many processors we may use. */

@@ -400,6 +400,8 @@ static void request(void *arg, struct ctl_peer *p, const struct ctl_msg *m, int 
 		pause_or_not(h, p, m->type == CTL_PAUSE);
 	else if (m->type == CTL_SYNC)
 		sync_guest(h, p);
+	else if (m->type == CTL_REREAD)
+		reread(h, p);
 	else
 		ctl_reply(p, -EPROTO, 0, "the container's zl is of another version");
 }

@@ -145,6 +145,23 @@ int spec_write(int dirfd, const struct box_spec *s, struct err *e)
 	return file_write_atomic(dirfd, BOX_SPEC_FILE, text, strlen(text), 0600, false, e);
 }
 
+static void swap_text(char **a, char **b)
+{
+	char *t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+void spec_take_changes(struct box_spec *s, struct box_spec *now)
+{
+	struct box_limits before = s->limits;
+
+	swap_text(&s->name, &now->name);
+	s->limits = now->limits;
+	now->limits = before;
+}
+
 int spec_read(int dirfd, struct box_spec *s, struct err *e)
 {
 	own_js struct js *j = js_read(dirfd, BOX_SPEC_FILE, BOX_JSON_MAX, e);

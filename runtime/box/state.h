@@ -52,6 +52,8 @@ bool box_dir_current(const struct box_dirs *d, const char *id, int dirfd);
 int box_lock_try(int dirfd);
 int box_lock_wait(int dirfd);
 
+/* Takes from `now`, as it was read later, what may have changed since: its name, its limits. */
+void spec_take_changes(struct box_spec *s, struct box_spec *now);
 /* spec.json of the folder; what spec_read fills in is freed by box_spec_free. */
 int spec_write(int dirfd, const struct box_spec *s, struct err *e);
 int spec_read(int dirfd, struct box_spec *s, struct err *e);

@@ -333,14 +333,13 @@ int vm_start(struct holder *h, struct err *e)
 		.devices = devices,
 		.held = true,
 	};
-	int rc = placement_apply(&h->spec->limits, e);
+	int rc;
 
-	if (rc < 0)
-		return rc;
 	spec.cpus = cpus_of(h->spec);
 	rc = make_devices(h, devices, &spec.ndevices, e);
 	if (rc < 0)
 		return e && e->code ? -e->code : rc;
+	h->vm.memory = h->spec->limits.memory;
 	h->vm.machine = machine_start(h->loop, &spec, vm_ended, h, e);
 	if (h->vm.machine == NULL)
 		return -EIO;

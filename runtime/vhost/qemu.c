@@ -290,6 +290,7 @@ static struct machine *qemu_start(struct loop *l, const struct machine_spec *all
 	a.binary = binary;
 	q = xcalloc(1, sizeof(*q));
 	q->m.ops = &machine_qemu;
+	q->m.cpus = spec->cpus;
 	q->loop = l;
 	q->ended = ended;
 	q->arg = arg;

@@ -358,7 +358,8 @@ static void kvm_free(struct machine *m)
 
 static unsigned default_cpus(void)
 {
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : CPU_COUNT(&set);
 
 	return n < 1 ? 1 : n > CPUS_DEFAULT ? CPUS_DEFAULT : (unsigned)n;
 }
@@ -379,6 +380,7 @@ static struct machine *kvm_start(struct loop *l, const struct machine_spec *spec
 	v->ended_arg = arg;
 	v->kvm_fd = v->vm_fd = v->serial.fd = v->call_fd = v->acked_fd = -1;
 	v->ncpus = spec->cpus ? spec->cpus : default_cpus();
+	v->m.cpus = v->ncpus;
 	v->cpus = xcalloc(v->ncpus, sizeof(*v->cpus));
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_mutex_init(&v->serial_lock, NULL);

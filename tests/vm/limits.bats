@@ -99,13 +99,52 @@ no_names() {
 	says CapEff:$'\t'0000000000000000
 }
 
+# bats test_tags=core
+@test "update: a running and a paused container have other limits at once" {
+	zl run -qd --name up -m 128m --cpus 1 busybox sleep 1000
+	run -0 zl update -m 64m --memory-reservation 32m --pids-limit 77 --cpus 0.25 -c 100 --cpuset-cpus 0 up
+	output_is up
+	run -0 zl exec up sh -c 'cd /sys/fs/cgroup; for f in memory.max memory.low pids.max cpu.max cpu.weight; do echo "$f $(cat $f)"; done'
+	says "memory.max 67108864"
+	says "memory.low 33554432"
+	says "pids.max 77"
+	says "cpu.max 25000 100000"
+	says "cpu.weight 4"
+	pid=$(zl inspect -f '{{.State.Pid}}' up)
+	grep -q '^Cpus_allowed_list:[[:space:]]*0$' "/proc/$pid/status"
+	[ "$(awk '{ print $19 }' "/proc/$pid/stat")" = 10 ]
+	zl pause up
+	zl update --pids-limit=-1 --memory-swap 64m up
+	zl unpause up
+	[ "$(zl exec up cat /sys/fs/cgroup/pids.max)" = max ]
+	run -0 zl inspect -f '{{with .HostConfig}}{{.Memory}} {{.MemoryReservation}} {{.NanoCpus}} {{.CpuShares}} {{.CpusetCpus}} {{.PidsLimit}}{{end}}' up
+	output_is '67108864 33554432 250000000 100 0 <nil>'
+	# what its machine cannot follow changes nothing
+	run --separate-stderr zl update -m 1g --memory-swap=-1 --pids-limit 5 up
+	one_line_error
+	stderr_has "its machine was started with 134217728 bytes of memory"
+	run --separate-stderr zl update --cpu-quota 200000 up
+	one_line_error
+	stderr_has "CPU Quota cannot be updated as NanoCPUs has already been set"
+	[ "$(zl inspect -f '{{.HostConfig.Memory}}' up)" = 67108864 ]
+	[ "$(zl exec up cat /sys/fs/cgroup/pids.max)" = max ]
+	# the next start has all of it
+	zl stop -t 0 up
+	zl update -m 160m --memory-swap=-1 up
+	zl start up
+	[ "$(zl exec up cat /sys/fs/cgroup/memory.max)" = $((160 << 20)) ]
+}
+
 @test "a running container is renamed, and its new name is free when it is gone" {
 	zl run -qd --rm --name before busybox sleep 1000
 	zl rename before after
 	run -0 zl exec after echo here
 	output_is here
 	[ "$(zl ps --format '{{.Names}}')" = after ]
+	before=$(date +%s)
 	zl stop -t 0 after
+	run -0 zl events --since $((before - 5)) --until $(($(date +%s) + 1)) --filter type=container --format '{{.Action}} {{.Actor.Attributes.name}}'
+	says "die after"
 	wait_until 20 no_names || fail "$(ls -l "$ZL_ROOT/names")"
 }
 
