@@ -247,18 +247,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cur c = cur_of(data, size);
 	own_str struct str archive = STR_INIT;
 	struct tar_out *t = tar_out_new(collect, &archive);
-	struct made made[ENTRIES_MAX];
+	/* The root first, as in a tree: a name may begin as packed archives do. */
+	struct made made[ENTRIES_MAX] = { { .x = { .path = ".", .mode = S_IFDIR, .fd = -1 } } };
 	struct err e = ERR_INIT;
-	size_t n = 0;
+	size_t n = 1;
 
 	if (content < 0)
 		make_content();
-	while (n < ENTRIES_MAX && get_entry(&c, &made[n], n ? &made[n - 1] : NULL))
+	check(tar_out_entry(t, &made[0].x, &e) == 0);
+	while (n < ENTRIES_MAX && get_entry(&c, &made[n], n > 1 ? &made[n - 1] : NULL))
 		check(tar_out_entry(t, &made[n++].x, &e) == 0);
 	check(tar_out_end(t, &e) == 0 && archive.len % 10240 == 0);
 	read_back(&archive, made, n);
 	tar_out_free(t);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 1; i < n; i++)
 		made_free(&made[i]);
 	return 0;
 }
