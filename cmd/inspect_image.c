@@ -108,6 +108,21 @@ static struct js *graph_of(const struct image *i)
 	return j;
 }
 
+/* When somebody last gave it a name; pulling and loading do not count. */
+static struct js *metadata_of(const struct image *image, const struct image_list *all)
+{
+	struct js *j = js_object();
+	int64_t last = 0;
+	char text[64];
+
+	for (size_t i = 0; i < all->n; i++)
+		if (strcmp(all->v[i]->id, image->id) == 0 && all->v[i]->tagged > last)
+			last = all->v[i]->tagged;
+	rfc3339(last, text, sizeof(text));
+	js_set_text(j, "LastTagTime", text);
+	return j;
+}
+
 /* docker's builders say it of each step, not of the image. */
 static void add_comment(struct js *j, const struct js *config)
 {
@@ -155,6 +170,7 @@ struct js *inspect_image(const struct image *i, const struct image_list *all)
 	js_set_int(j, "VirtualSize", (int64_t)i->size);
 	js_set(j, "GraphDriver", graph_of(i));
 	js_set(j, "RootFS", rootfs_of(i->config));
+	js_set(j, "Metadata", metadata_of(i, all));
 	if (i->media_type)
 		js_set(j, "Descriptor", descriptor_of(i));
 	return j;

@@ -54,6 +54,7 @@ struct image {
 	struct strv layers; /* absolute paths of unpacked layers, topmost first */
 	uint64_t size;	    /* bytes of all layers unpacked, as docker's SIZE */
 	int64_t created;    /* seconds since 1970; 0 if unknown */
+	int64_t tagged;	    /* nanoseconds since 1970: when a user gave it this name; 0: never */
 };
 
 void image_free(struct image *i);

@@ -39,6 +39,9 @@ int config_read(struct store *s, const struct digest *id, struct image_config *c
 /* Fills what the config says: id, created, platform. */
 void entry_describe(struct store_image *i, const struct digest *id, const struct image_config *c);
 
+/* Now, in nanoseconds since 1970. */
+int64_t moment(void);
+
 /* Makes a sentence with foreign words in it fit for a terminal; returns rc. */
 int err_clean(struct err *e, int rc);
 

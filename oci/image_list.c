@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "oci/image_impl.h"
 #include "runtime/base/own.h"
@@ -53,6 +54,7 @@ struct image *entry_image(const struct store_image *i)
 	m->name = i->name ? xstrdup(i->name) : NULL;
 	m->size = i->size;
 	m->created = i->created;
+	m->tagged = i->tagged;
 	return m;
 }
 
@@ -340,6 +342,14 @@ int image_list(struct store *s, struct image_list *out, struct err *e)
 
 /* ---- names ---- */
 
+int64_t moment(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 struct tagging {
 	struct store *s;
 	const char *name;
@@ -361,6 +371,7 @@ static int tag_edit(void *arg, struct store_images *l, struct err *e)
 	store_image_copy(&copy, &l->v[at]);
 	free(copy.name);
 	copy.name = xstrdup(t->full);
+	copy.tagged = moment();
 	store_images_put(l, &copy);
 	store_image_free(&copy);
 	return 1;

@@ -33,7 +33,7 @@ static void known_from_json(struct store_image *i, const struct js *a)
 {
 	const char *id = js_text(js_get(a, ANN_ID)), *source = js_text(js_get(a, ANN_SOURCE));
 	const char *platform = js_text(js_get(a, ANN_PLATFORM));
-	uint64_t created;
+	uint64_t created, tagged;
 
 	if (id == NULL || source == NULL || digest_parse(id, &i->id, NULL) < 0 ||
 	    digest_parse(source, &i->source, NULL) < 0 ||
@@ -41,6 +41,8 @@ static void known_from_json(struct store_image *i, const struct js *a)
 	    !number_of(a, ANN_CREATED, INT64_MAX, &created))
 		return;
 	i->created = (int64_t)created;
+	if (number_of(a, ANN_TAGGED, INT64_MAX, &tagged))
+		i->tagged = (int64_t)tagged;
 	i->platform = xstrdup(platform ? platform : "");
 	i->known = true;
 }
@@ -196,12 +198,14 @@ enum field {
 	FIELD_BYTES,
 	FIELD_CREATED,
 	FIELD_PLATFORM,
+	FIELD_TAGGED,
 	FIELDS
 };
 
 static const char *const annotations[FIELDS] = {
-	[FIELD_NAME] = ANN_REF,	  [FIELD_ID] = ANN_ID,		 [FIELD_SOURCE] = ANN_SOURCE,
-	[FIELD_BYTES] = ANN_SIZE, [FIELD_CREATED] = ANN_CREATED, [FIELD_PLATFORM] = ANN_PLATFORM,
+	[FIELD_NAME] = ANN_REF,	     [FIELD_ID] = ANN_ID,	    [FIELD_SOURCE] = ANN_SOURCE,
+	[FIELD_BYTES] = ANN_SIZE,    [FIELD_CREATED] = ANN_CREATED, [FIELD_PLATFORM] = ANN_PLATFORM,
+	[FIELD_TAGGED] = ANN_TAGGED,
 };
 
 static bool piece_is(const struct piece *p, const char *text)
@@ -288,15 +292,17 @@ static bool scan_image(struct scan *x, struct store_image *i)
 {
 	struct piece f[FIELDS] = { 0 };
 	struct scan after = *x;
-	uint64_t created;
+	uint64_t created, tagged = 0;
 
 	*i = (struct store_image){ .known = true };
 	if (!scan_fields(&after, f) || !piece_digest(&f[FIELD_DIGEST], &i->manifest) ||
 	    !piece_digest(&f[FIELD_ID], &i->id) || !piece_digest(&f[FIELD_SOURCE], &i->source) ||
 	    !piece_number(&f[FIELD_SIZE], INT64_MAX, &i->manifest_size) ||
 	    !piece_number(&f[FIELD_BYTES], UINT64_MAX, &i->size) ||
-	    !piece_number(&f[FIELD_CREATED], INT64_MAX, &created))
+	    !piece_number(&f[FIELD_CREATED], INT64_MAX, &created) ||
+	    (f[FIELD_TAGGED].s && !piece_number(&f[FIELD_TAGGED], INT64_MAX, &tagged)))
 		return false;
+	i->tagged = (int64_t)tagged;
 	i->created = (int64_t)created;
 	i->name = f[FIELD_NAME].n ? piece_dup(&f[FIELD_NAME], "") : NULL;
 	i->media_type = piece_dup(&f[FIELD_MEDIA_TYPE], MEDIA_OCI_MANIFEST);

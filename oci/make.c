@@ -354,8 +354,10 @@ static int publish(struct store *s, struct store_image *i, const char *name, str
 	rc = entry_learn(s, i, &host, &m, &c, e);
 	if (rc == 0)
 		rc = pull_layers(&pull, &i->size, e);
-	if (rc == 0 && name)
+	if (rc == 0 && name) {
 		i->name = xstrdup(name);
+		i->tagged = moment();
+	}
 	return rc < 0 ? rc : store_image_add(s, i, e);
 }
 

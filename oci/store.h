@@ -152,6 +152,7 @@ struct store_image {
 	struct digest id;     /* of the config */
 	uint64_t size;	      /* bytes of all layers, unpacked */
 	int64_t created;      /* seconds since 1970 */
+	int64_t tagged;	      /* nanoseconds since 1970: when a user gave it this name; 0: never */
 	char *platform;	      /* "linux/arm64/v8" */
 	/*
 	 * False for entries that others (skopeo, umoci) put there: then only

@@ -109,6 +109,7 @@ struct store_image *images_grow(struct store_images *l);
 #define ANN_SIZE     "io.zl.image.size"
 #define ANN_CREATED  "io.zl.image.created"
 #define ANN_PLATFORM "io.zl.image.platform"
+#define ANN_TAGGED   "io.zl.image.tagged"
 
 #define STORE_INDEX   "index.json"
 #define STORE_RESERVE "reserve"

@@ -163,6 +163,9 @@ static struct js *image_to_json(const struct store_image *i)
 		set_number(a, ANN_SIZE, i->size);
 		set_number(a, ANN_CREATED, i->created < 0 ? 0 : (uint64_t)i->created);
 		js_set_text(a, ANN_PLATFORM, i->platform);
+		js_del(a, ANN_TAGGED);
+		if (i->tagged > 0)
+			set_number(a, ANN_TAGGED, (uint64_t)i->tagged);
 	}
 	js_set(j, "annotations", a);
 	return j;

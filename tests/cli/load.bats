@@ -164,7 +164,14 @@ layer_image() {
 	run -0 zl image inspect x:1
 	jq -e '.[0] | keys_unsorted == ["Id", "RepoTags", "RepoDigests", "Parent", "Comment", "Created", "DockerVersion",
 		"Author", "Config", "Architecture", "Variant", "Os", "OsVersion", "Size", "VirtualSize", "GraphDriver",
-		"RootFS", "Descriptor"]' <<<"$output"
+		"RootFS", "Metadata", "Descriptor"]' <<<"$output"
+	[ "$(zl image inspect -f '{{.Metadata.LastTagTime}}' x:1)" = 0001-01-01T00:00:00Z ]
+	before=$(date -u +%FT%T)
+	zl tag x:1 y:2
+	first=$(zl image inspect -f '{{.Metadata.LastTagTime}}' x:1)
+	[[ $first > $before && $first < $(date -u -d tomorrow +%F) ]]
+	zl tag y:2 z:3
+	[[ $(zl image inspect -f '{{.Metadata.LastTagTime}}' x:1) > $first ]]
 	jq -e '.[0] | .Comment == "by a builder" and .DockerVersion == "20.10.1" and .Author == "A. Author"
 		and .Created == "2024-01-02T03:04:05.123456789Z" and .Variant == "v7" and .OsVersion == "12"
 		and .Size == 1 and .RootFS.Type == "layers" and .RepoTags == ["x:1"]

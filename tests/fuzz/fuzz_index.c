@@ -22,7 +22,8 @@ static bool same(const struct store_image *a, const struct store_image *b)
 	       same_text(a->platform, b->platform) && same_text(x, y) &&
 	       digest_equal(&a->manifest, &b->manifest) && digest_equal(&a->source, &b->source) &&
 	       digest_equal(&a->id, &b->id) && a->manifest_size == b->manifest_size &&
-	       a->size == b->size && a->created == b->created && a->known == b->known;
+	       a->size == b->size && a->created == b->created && a->tagged == b->tagged &&
+	       a->known == b->known;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

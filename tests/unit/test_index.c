@@ -16,7 +16,8 @@
 #define HEX_B "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
 #define KNOWN                                                                                     \
 	"\"" ANN_ID "\":\"sha256:" HEX_B "\",\"" ANN_SOURCE "\":\"sha256:" HEX_A "\",\"" ANN_SIZE \
-	"\":\"1000\",\"" ANN_CREATED "\":\"1714979289\""
+	"\":\"1000\",\"" ANN_CREATED "\":\"1714979289\",\"" ANN_TAGGED                            \
+	"\":\"1714979289000000001\""
 #define PLAIN                                                                              \
 	"{\"mediaType\":\"a/b\",\"digest\":\"sha256:" HEX_A "\",\"size\":17,\"platform\":" \
 	"{\"architecture\":\"arm64\",\"os\":\"linux\"},\"annotations\":{\"" ANN_REF        \
@@ -51,6 +52,7 @@ static void assert_same_image(const struct store_image *a, const struct store_im
 	assert_int_equal(a->manifest_size, b->manifest_size);
 	assert_int_equal(a->size, b->size);
 	assert_int_equal(a->created, b->created);
+	assert_int_equal(a->tagged, b->tagged);
 	assert_int_equal(a->known, b->known);
 }
 
