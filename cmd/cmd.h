@@ -172,6 +172,11 @@ extern const struct command cmd_top;
 extern const struct command cmd_unpause;
 extern const struct command cmd_update;
 extern const struct command cmd_version;
+extern const struct command cmd_volume_create;
+extern const struct command cmd_volume_inspect;
+extern const struct command cmd_volume_ls;
+extern const struct command cmd_volume_prune;
+extern const struct command cmd_volume_rm;
 extern const struct command cmd_wait;
 
 #endif

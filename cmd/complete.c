@@ -7,6 +7,7 @@
 #include "cmd/container.h"
 #include "cmd/plan.h"
 #include "cmd/show.h"
+#include "cmd/volume.h"
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
 
@@ -58,6 +59,17 @@ static void offer_boxes(struct completing *c, const char *which)
 		}
 	}
 	box_list_free(&list);
+}
+
+static void offer_volumes(struct completing *c)
+{
+	struct volume_list list;
+
+	if (volume_list(&c->z->dirs, &list, NULL) < 0)
+		return;
+	for (size_t i = 0; i < list.n; i++)
+		offer(c, list.v[i].name, NULL);
+	volume_list_free(&list);
 }
 
 /* What may be copied: a container's file, or the host's. */
@@ -148,7 +160,10 @@ static void offer_values(struct completing *c, const char *values)
 
 	if (values == NULL)
 		return;
-	if (strcmp(values, "@file") == 0 || strcmp(values, "@dir") == 0)
+	if (strcmp(values, "@mount") == 0) { /* a volume's name, or a folder */
+		offer_volumes(c);
+		str_add(&c->out, ":dir\n");
+	} else if (strcmp(values, "@file") == 0 || strcmp(values, "@dir") == 0)
 		str_addf(&c->out, ":%s\n", values + 1);
 	else if (strcmp(values, "@image") == 0)
 		offer_images(c);
@@ -160,6 +175,8 @@ static void offer_values(struct completing *c, const char *values)
 		offer_env(c);
 	else if (strcmp(values, "@command") == 0)
 		offer_commands(c, NULL);
+	else if (strcmp(values, "@volume") == 0)
+		offer_volumes(c);
 	else if (strcmp(values, "@cp") == 0)
 		offer_sides(c);
 	else if (*values == '@')

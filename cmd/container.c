@@ -15,14 +15,13 @@
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/box/events.h"
+#include "runtime/box/volume.h"
 #include "runtime/machine.h"
 
 /* How often a made-up name may turn out to be taken. */
 #define NAME_TURNS 32
 /* The main process of a container (vsock/wire.h has the same). */
 #define TASK_MAIN 1
-/* What a missing source folder of -v is made with. */
-#define SOURCE_MODE 0755
 
 int pull_policy_parse(const char *text, enum pull_policy *p, struct err *e)
 {
@@ -91,25 +90,6 @@ static struct image *get_image(struct zl *z, const struct run_flags *f, const ch
 	return i;
 }
 
-/* docker makes the missing source of a -v as a folder. */
-static int make_sources(const struct box_spec *s, struct err *e)
-{
-	for (unsigned i = 0; i < s->nmounts; i++) {
-		const struct box_mount *m = &s->mounts[i];
-		struct stat st;
-		int rc;
-
-		if (m->kind != BOX_MOUNT_BIND || stat(m->source, &st) == 0)
-			continue;
-		if (errno != ENOENT)
-			return err_sys(e, "invalid mount source %s", m->source);
-		rc = dir_make_all(m->source, SOURCE_MODE, e);
-		if (rc < 0)
-			return err_wrap(e, "create mount source %s", m->source);
-	}
-	return 0;
-}
-
 /* Creates it under its name, or under made-up ones until one is free. */
 static struct box *create_named(struct zl *z, struct box_spec *s, struct err *e)
 {
@@ -126,6 +106,20 @@ static struct box *create_named(struct zl *z, struct box_spec *s, struct err *e)
 			return b;
 	}
 	return NULL;
+}
+
+/* Its volumes cannot go while it comes. */
+static struct box *create_with_mounts(struct zl *z, const struct run_flags *f,
+				      const struct image *i, struct box_spec *s, struct err *e)
+{
+	own_fd int guard = container_mounts(z, f, i, s, e);
+	struct box *b = guard < 0 ? NULL : create_named(z, s, e);
+
+	if (b == NULL && guard >= 0) {
+		close(steal_fd(&guard));
+		volumes_release(&z->dirs, s, true);
+	}
+	return b;
 }
 
 static int check_cidfile(const char *path, struct err *e)
@@ -215,10 +209,9 @@ struct box *container_make(struct zl *z, const struct run_flags *f, const struct
 		return NULL;
 	in.image = image;
 	in.warnings = &c.warnings;
-	if (plan_make(&spec, &in, e) < 0 || kernel_settle(&spec.kernel, e) < 0 ||
-	    make_sources(&spec, e) < 0)
+	if (plan_make(&spec, &in, e) < 0 || kernel_settle(&spec.kernel, e) < 0)
 		return NULL;
-	b = create_named(z, &spec, e);
+	b = create_with_mounts(z, f, image, &spec, e);
 	for (size_t i = 0; b && i < c.warnings.n; i++)
 		fprintf(stderr, "%s\n", c.warnings.v[i]);
 	if (b)

@@ -14,6 +14,14 @@
 struct box *container_make(struct zl *z, const struct run_flags *f, const struct operands *ops,
 			   struct err *e);
 
+/*
+ * mounts.c: completes a spec's mounts and makes what they need: --volumes-from, the image's
+ * volumes, missing sources, volumes. A lock to be closed when the container is there, as
+ * volumes_prepare's.
+ */
+int container_mounts(struct zl *z, const struct run_flags *f, const struct image *i,
+		     struct box_spec *s, struct err *e);
+
 /* Says on stderr that there is no hardware virtualisation, and why; the second, if there will be
  * none. */
 void note_slow(const char *why);

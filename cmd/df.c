@@ -9,6 +9,7 @@
 #include "cmd/human.h"
 #include "cmd/prune.h"
 #include "cmd/table_out.h"
+#include "cmd/volume.h"
 #include "runtime/base/own.h"
 
 struct df_flags {
@@ -32,6 +33,7 @@ struct df {
 	struct image_list names;
 	struct image_users users;
 	uint64_t *box_bytes; /* of users.boxes */
+	struct volume_list volumes;
 };
 
 static void df_free(struct df *d)
@@ -40,6 +42,7 @@ static void df_free(struct df *d)
 	image_list_free(&d->names);
 	box_list_free(&d->users.boxes);
 	free(d->box_bytes);
+	volume_list_free(&d->volumes);
 }
 
 static int df_read(struct zl *z, struct df *d, struct err *e)
@@ -48,6 +51,8 @@ static int df_read(struct zl *z, struct df *d, struct err *e)
 
 	if (rc == 0)
 		rc = box_list(&z->dirs, &d->users.boxes, e);
+	if (rc == 0)
+		rc = volume_list(&z->dirs, &d->volumes, e);
 	if (rc == 0)
 		rc = image_list(z->store, &d->names, e);
 	if (rc == 0)
@@ -100,6 +105,23 @@ static struct js *box_sum(const struct df *d)
 	return sum_row("Containers", d->users.boxes.n, active, bytes, idle);
 }
 
+static struct js *volume_sum(const struct df *d)
+{
+	uint64_t bytes = 0, idle = 0;
+	size_t active = 0;
+
+	for (size_t i = 0; i < d->volumes.n; i++) {
+		uint64_t size = volume_size(&d->volumes.v[i]);
+
+		bytes += size;
+		if (d->volumes.v[i].users.n)
+			active++;
+		else
+			idle += size;
+	}
+	return sum_row("Local Volumes", d->volumes.n, active, bytes, idle);
+}
+
 static struct js *image_sum(const struct df *d)
 {
 	const struct image_usage *u = &d->usage;
@@ -123,6 +145,7 @@ static int print_sums(const struct df *d, const char *format, struct err *e)
 
 	js_push(rows, image_sum(d));
 	js_push(rows, box_sum(d));
+	js_push(rows, volume_sum(d));
 	if (table_list(rows, format,
 		       "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}",
 		       titles, &out, e) < 0)
@@ -189,6 +212,15 @@ static struct js *box_rows(const struct df *d)
 	return rows;
 }
 
+static struct js *volume_rows(const struct df *d)
+{
+	struct js *rows = js_array();
+
+	for (size_t i = 0; i < d->volumes.n; i++)
+		js_push(rows, volume_row(&d->volumes.v[i], true));
+	return rows;
+}
+
 static int print_table(const char *heading, const struct js *rows, const char *columns,
 		       const struct table_title *titles, struct err *e)
 {
@@ -200,7 +232,8 @@ static int print_table(const char *heading, const struct js *rows, const char *c
 	return 0;
 }
 
-static int print_verbose(const struct js *images, const struct js *boxes, struct err *e)
+static int print_verbose(const struct js *images, const struct js *boxes, const struct js *volumes,
+			 struct err *e)
 {
 	static const struct table_title image_titles[] = {
 		{ "Repository", "REPOSITORY" },
@@ -220,6 +253,12 @@ static int print_verbose(const struct js *images, const struct js *boxes, struct
 		{ "Status", "STATUS" },	  { "Names", "NAMES" },
 		{ NULL, NULL },
 	};
+	static const struct table_title volume_titles[] = {
+		{ "Name", "VOLUME NAME" },
+		{ "Links", "LINKS" },
+		{ "Size", "SIZE" },
+		{ NULL, NULL },
+	};
 
 	if (print_table("Images space usage", images,
 			"{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t"
@@ -227,14 +266,19 @@ static int print_verbose(const struct js *images, const struct js *boxes, struct
 			image_titles, e) < 0)
 		return -1;
 	puts("");
-	return print_table("Containers space usage", boxes,
-			   "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t"
-			   "{{.RunningFor}}\t{{.Status}}\t{{.Names}}",
-			   box_titles, e);
+	if (print_table("Containers space usage", boxes,
+			"{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t"
+			"{{.RunningFor}}\t{{.Status}}\t{{.Names}}",
+			box_titles, e) < 0)
+		return -1;
+	puts("");
+	return print_table("Local Volumes space usage", volumes, "{{.Name}}\t{{.Links}}\t{{.Size}}",
+			   volume_titles, e);
 }
 
 /* -v with a format: one object of all. */
-static int print_formatted(struct js *images, struct js *boxes, const char *format, struct err *e)
+static int print_formatted(const struct js *images, const struct js *boxes,
+			   const struct js *volumes, const char *format, struct err *e)
 {
 	own_js struct js *all = js_object();
 	own_format struct format *f = NULL;
@@ -242,6 +286,7 @@ static int print_formatted(struct js *images, struct js *boxes, const char *form
 
 	js_set(all, "Images", js_copy(images));
 	js_set(all, "Containers", js_copy(boxes));
+	js_set(all, "Volumes", js_copy(volumes));
 	f = format_parse(strcmp(format, "json") == 0 ? "{{json .}}" : format, e);
 	if (f == NULL || format_run(f, all, false, &out, e) < 0)
 		return -1;
@@ -253,7 +298,7 @@ static int run_df(struct zl *z, void *flags, const struct operands *ops, struct 
 {
 	const struct df_flags *f = flags;
 	struct df d OWN(df_free) = { 0 };
-	own_js struct js *images = NULL, *boxes = NULL;
+	own_js struct js *images = NULL, *boxes = NULL, *volumes = NULL;
 
 	(void)ops;
 	if (df_read(z, &d, e) < 0)
@@ -262,9 +307,10 @@ static int run_df(struct zl *z, void *flags, const struct operands *ops, struct 
 		return print_sums(&d, f->format, e);
 	images = image_rows(&d);
 	boxes = box_rows(&d);
+	volumes = volume_rows(&d);
 	if (f->format && *f->format && strcmp(f->format, "table") != 0)
-		return print_formatted(images, boxes, f->format, e);
-	return print_verbose(images, boxes, e);
+		return print_formatted(images, boxes, volumes, f->format, e);
+	return print_verbose(images, boxes, volumes, e);
 }
 
 const struct command cmd_system_df = {

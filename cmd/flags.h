@@ -14,7 +14,7 @@ struct run_flags {
 	struct strv add_host, annotation, attach, cap_add, cap_drop, device, device_cgroup_rule,
 		dns, dns_option, dns_search, env, env_file, expose, group_add, label, label_file,
 		link, link_local_ip, log_opt, network, network_alias, security_opt, storage_opt,
-		sysctl, tmpfs, ulimit, volume;
+		sysctl, mount, tmpfs, ulimit, volume, volumes_from;
 	const char *cgroup_parent, *cgroupns, *cidfile, *detach_keys, *domainname, *entrypoint,
 		*gpus, *hostname, *ip, *ip6, *ipc, *isolation, *kernel, *log_driver, *mac_address,
 		*machine, *name, *pid, *platform, *pull, *runtime, *stop_signal, *user, *userns,

@@ -95,12 +95,16 @@ static struct js *mounts_of(const struct box_spec *s)
 		if (m->kind == BOX_MOUNT_TMPFS)
 			continue; /* in HostConfig, as docker has those of --tmpfs */
 		j = js_object();
-		js_set_text(j, "Type", "bind");
+		js_set_text(j, "Type", m->kind == BOX_MOUNT_BIND ? "bind" : "volume");
+		if (m->kind == BOX_MOUNT_VOLUME)
+			js_set_text(j, "Name", m->name);
 		js_set_text(j, "Source", m->source);
 		js_set_text(j, "Destination", m->target);
-		js_set_text(j, "Mode", m->read_only ? "ro" : "");
+		if (m->kind == BOX_MOUNT_VOLUME)
+			js_set_text(j, "Driver", "local");
+		js_set_text(j, "Mode", m->mode);
 		js_set_bool(j, "RW", !m->read_only);
-		js_set_text(j, "Propagation", "rprivate");
+		js_set_text(j, "Propagation", m->kind == BOX_MOUNT_BIND ? "rprivate" : "");
 		js_push(all, j);
 	}
 	return all;
@@ -131,6 +135,20 @@ static struct js *exposed_of(const struct box_spec *s)
 	return j;
 }
 
+/* The volumes without a name that it was made with, its image's among them. */
+static struct js *volumes_of(const struct box_spec *s)
+{
+	struct js *j = js_object();
+
+	for (unsigned i = 0; i < s->nmounts; i++)
+		if (s->mounts[i].anonymous && !s->mounts[i].by_mount)
+			js_set(j, s->mounts[i].target, js_object());
+	if (js_len(j))
+		return j;
+	js_free(j);
+	return js_null();
+}
+
 static struct js *config_of(const struct box_spec *s)
 {
 	struct js *j = js_object();
@@ -150,7 +168,7 @@ static struct js *config_of(const struct box_spec *s)
 	js_set(j, "Cmd", strings_or_null(&s->cmd));
 	set_healthcheck(j, &s->health);
 	js_set_text(j, "Image", s->image);
-	js_set(j, "Volumes", js_null());
+	js_set(j, "Volumes", volumes_of(s));
 	js_set_text(j, "WorkingDir", s->cwd);
 	js_set(j, "Entrypoint", strings_or_null(&s->entrypoint));
 	js_set(j, "OnBuild", js_null());

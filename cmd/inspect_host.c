@@ -23,9 +23,10 @@ static struct js *binds_of(const struct box_spec *s)
 		const struct box_mount *m = &s->mounts[i];
 		own_free char *text = NULL;
 
-		if (m->kind != BOX_MOUNT_BIND)
+		if (m->kind == BOX_MOUNT_TMPFS || m->by_mount || m->anonymous)
 			continue;
-		text = xasprintf("%s:%s%s", m->source, m->target, m->read_only ? ":ro" : "");
+		text = xasprintf("%s:%s%s", m->kind == BOX_MOUNT_VOLUME ? m->name : m->source,
+				 m->target, m->read_only ? ":ro" : "");
 		js_push(j, js_of_text(text));
 	}
 	if (js_len(j))
@@ -48,7 +49,7 @@ static struct js *tmpfs_of(const struct box_spec *s)
 	struct js *j = js_object();
 
 	for (unsigned i = 0; i < s->nmounts; i++)
-		if (s->mounts[i].kind == BOX_MOUNT_TMPFS)
+		if (s->mounts[i].kind == BOX_MOUNT_TMPFS && !s->mounts[i].by_mount)
 			js_set_text(j, s->mounts[i].target, s->mounts[i].options);
 	return j;
 }
@@ -216,7 +217,7 @@ struct js *inspect_host_config(const struct box *b)
 	js_set(j, "RestartPolicy", restart_policy_of(s));
 	js_set_bool(j, "AutoRemove", s->auto_remove);
 	js_set_text(j, "VolumeDriver", s->volume_driver);
-	js_set(j, "VolumesFrom", js_null());
+	js_set(j, "VolumesFrom", strings_or_null(&s->volumes_from));
 	js_push(console, js_of_int(0));
 	js_push(console, js_of_int(0));
 	js_set(j, "ConsoleSize", console);

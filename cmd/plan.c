@@ -179,6 +179,8 @@ static int plan_mounts(struct box_spec *s, const struct plan_input *in, struct e
 {
 	int rc = 0;
 
+	for (size_t i = 0; rc == 0 && i < in->flags->mount.n; i++)
+		rc = plan_mount(s, in->flags->mount.v[i], &in->host, e);
 	for (size_t i = 0; rc == 0 && i < in->flags->volume.n; i++)
 		rc = plan_volume(s, in->flags->volume.v[i], &in->host, e);
 	for (size_t i = 0; rc == 0 && i < in->flags->tmpfs.n; i++)

@@ -47,6 +47,20 @@ int plan_volume(struct box_spec *s, const char *text, const struct plan_host *h,
 int plan_tmpfs(struct box_spec *s, const char *text, struct err *e);
 /* Outer targets in front of inner ones; -EINVAL when two are the same. */
 int plan_sort_mounts(struct box_spec *s, struct err *e);
+/* The mounts of another container (--volumes-from) that this one has nothing of its own for. */
+void plan_volumes_from(struct box_spec *s, const struct box_spec *from, bool read_only);
+/* The volumes that an image wants where nothing else is mounted; after all other mounts. */
+int plan_image_volumes(struct box_spec *s, const struct js *config, struct err *e);
+/* A mount's target, cleaned, to be freed; NULL with docker's words. */
+char *plan_clean_target(const char *target, struct err *e);
+/* The host's side of a bind, to be freed: absolute, ./relative, ~/home; NULL: it is none of these.
+ */
+char *plan_clean_source(const char *source, const struct plan_host *h);
+/* Whether a bind's propagation can be had. */
+int plan_propagation(const char *word, struct err *e);
+
+/* plan_mount_flag.c */
+int plan_mount(struct box_spec *s, const char *text, const struct plan_host *h, struct err *e);
 /* "/a//b/../c/" -> "/a/c"; owned by the caller. */
 char *plan_path_clean(const char *path);
 

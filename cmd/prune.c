@@ -8,10 +8,11 @@
 
 #include "cmd/cmd.h"
 #include "cmd/human.h"
+#include "cmd/volume.h"
 #include "runtime/base/own.h"
 
 struct prune_flags {
-	bool all, force;
+	bool all, force, volumes;
 	struct strv filter;
 };
 
@@ -38,6 +39,15 @@ static const struct opt image_opts[] = {
 	  "Remove all unused images, not just dangling ones" },
 	FILTER_ROW,
 	FORCE_ROW,
+	{ .kind = OPT_END },
+};
+
+static const struct opt system_opts[] = {
+	{ OPT_BOOL, 'a', "all", NULL, AT(all), NULL, NULL,
+	  "Remove all unused images, not just dangling ones" },
+	FILTER_ROW,
+	FORCE_ROW,
+	{ OPT_BOOL, 0, "volumes", NULL, AT(volumes), NULL, NULL, "Prune anonymous volumes" },
 	{ .kind = OPT_END },
 };
 
@@ -279,6 +289,8 @@ static bool confirm_all(const struct prune_flags *f)
 	own_str struct str text = STR_INIT;
 
 	str_add(&text, "WARNING! This will remove:\n  - all stopped containers\n");
+	if (f->volumes)
+		str_add(&text, "  - all anonymous volumes not used by at least one container\n");
 	str_add(&text, f->all ? "  - all images without at least one container associated to them\n"
 			      : "  - all dangling images\n");
 	if (f->filter.n) {
@@ -298,9 +310,16 @@ static int run_system_prune(struct zl *z, void *flags, const struct operands *op
 	int rc = prune_filter_parse(&f->filter, &filter, e);
 
 	(void)ops;
-	if (rc < 0 || (!f->force && !confirm_all(f)))
+	if (rc < 0)
 		return rc;
+	if (f->volumes && filter.until)
+		return err_set(e, EINVAL,
+			       "The \"until\" filter is not supported with \"--volumes\"");
+	if (!f->force && !confirm_all(f))
+		return 0;
 	rc = prune_boxes(z, &filter, &bytes, e);
+	if (rc == 0 && f->volumes)
+		rc = prune_volumes(z, false, &filter.filters, &bytes, e);
 	if (rc == 0)
 		rc = prune_images(z, f->all, &filter, &bytes, e);
 	if (rc == 0)
@@ -331,6 +350,6 @@ const struct command cmd_system_prune = {
 	.help = "Remove unused data",
 	.usage = "[OPTIONS]",
 	.run = run_system_prune,
-	.opts = image_opts,
+	.opts = system_opts,
 	.flags_size = sizeof(struct prune_flags),
 };

@@ -363,17 +363,23 @@ static void status_text(const struct box *b, char *buf, size_t size)
 static void set_mounts(struct js *row, const struct box *b, bool whole)
 {
 	own_str struct str s = STR_INIT;
+	char volumes[16];
+	unsigned n = 0;
 
 	for (unsigned i = 0; i < b->spec.nmounts; i++) {
+		const struct box_mount *m = &b->spec.mounts[i];
 		own_str struct str one = STR_INIT;
 
-		if (b->spec.mounts[i].kind != BOX_MOUNT_BIND)
+		if (m->kind == BOX_MOUNT_TMPFS)
 			continue;
-		str_add(&one, b->spec.mounts[i].source);
+		n += m->kind == BOX_MOUNT_VOLUME;
+		str_add(&one, m->kind == BOX_MOUNT_VOLUME ? m->name : m->source);
 		if (!whole)
 			text_ellipsis(&one, 15);
 		str_addf(&s, "%s%s", s.len ? "," : "", one.s);
 	}
+	snprintf(volumes, sizeof(volumes), "%u", n);
+	js_set_text(row, "LocalVolumes", volumes);
 	js_set_text(row, "Mounts", s.s ? s.s : "");
 }
 
@@ -398,7 +404,6 @@ static struct js *row_of(const struct box *b, bool whole, const char *size)
 	for (size_t i = 0; i < sorted.n; i++)
 		str_addf(&labels, "%s%s", i ? "," : "", sorted.v[i]);
 	js_set_text(row, "Labels", labels.s ? labels.s : "");
-	js_set_text(row, "LocalVolumes", "0");
 	set_mounts(row, b, whole);
 	js_set_text(row, "Names", b->spec.name);
 	js_set_text(row, "Networks", "none");

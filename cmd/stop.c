@@ -8,6 +8,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
 #include "runtime/box/events.h"
+#include "runtime/box/volume.h"
 
 /* The main process of a container (vsock/wire.h has the same). */
 #define TASK_MAIN 1
@@ -201,6 +202,8 @@ static int rm_one(struct zl *z, void *flags, const char *who, struct err *e)
 	}
 	if (b == NULL || box_remove(&z->dirs, b, f->force, e) < 0)
 		return -1;
+	if (f->volumes)
+		volumes_release(&z->dirs, &b->spec, true);
 	puts(who);
 	return 0;
 }

@@ -58,6 +58,11 @@ const struct command *const commands[] = {
 	&cmd_system_check,
 	&cmd_system_df,
 	&cmd_system_prune,
+	&cmd_volume_create,
+	&cmd_volume_inspect,
+	&cmd_volume_ls,
+	&cmd_volume_prune,
+	&cmd_volume_rm,
 	/* hidden */
 	&cmd_complete,
 	&cmd_man,
@@ -69,6 +74,7 @@ const struct group groups[] = {
 	{ "image", "Manage images" },
 	{ "manifest", "Look at manifests in registries" },
 	{ "system", "Manage zl" },
+	{ "volume", "Manage volumes" },
 	{ NULL, NULL },
 };
 

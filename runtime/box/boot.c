@@ -119,15 +119,16 @@ static void add_mounts(struct wire_boot *b, const struct box_spec *spec)
 		struct wire_mount *w = &b->mounts[b->nmounts++];
 		own_free char *dir = NULL, *entry = NULL;
 
-		w->kind = m->kind == BOX_MOUNT_BIND ? WIRE_MOUNT_BIND : WIRE_MOUNT_TMPFS;
+		w->kind = m->kind == BOX_MOUNT_TMPFS ? WIRE_MOUNT_TMPFS : WIRE_MOUNT_BIND;
 		w->read_only = m->read_only;
 		w->target = xstrdup(m->target);
 		w->options = xstrdup(m->options);
-		if (m->kind != BOX_MOUNT_BIND) {
+		if (m->kind == BOX_MOUNT_TMPFS) {
 			w->source = xstrdup("");
 			continue;
 		}
-		boot_bind_split(m->source, &dir, &entry, NULL);
+		if (m->kind == BOX_MOUNT_BIND)
+			boot_bind_split(m->source, &dir, &entry, NULL);
 		w->source = entry ? xasprintf("%u/%s", share, entry) : xasprintf("%u", share);
 		share++;
 	}

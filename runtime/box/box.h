@@ -236,7 +236,10 @@ void box_pump_free(struct box_pump *p);
 /* Waits until it is not running; its exit code. */
 int box_wait(const struct box_dirs *d, struct box *b, int *exit_code, struct err *e);
 
-/* Removes a container that is not running; a running one with `force` (SIGKILL first). */
+/*
+ * Removes a container that is not running; a running one with `force` (SIGKILL first). Its volumes
+ * stay, unless it was made with auto_remove (volume.h).
+ */
 int box_remove(const struct box_dirs *d, struct box *b, bool force, struct err *e);
 
 /*

@@ -132,7 +132,7 @@ const struct confine *confine_host_fs(struct holder *h, struct err *e)
 	for (unsigned i = 0; i < h->spec->nmounts; i++) {
 		const struct box_mount *m = &h->spec->mounts[i];
 
-		if (m->kind == BOX_MOUNT_BIND &&
+		if (m->kind != BOX_MOUNT_TMPFS &&
 		    confine_rules_add(c->rules, m->source,
 				      m->read_only ? CONFINE_READ : CONFINE_ALL, e) < 0)
 			return NULL;
@@ -207,6 +207,35 @@ static int allow_removal(const struct holder *h, int rules, struct err *e)
 	return rc;
 }
 
+/* --rm: it leaves its volumes; those that nobody named go with it. */
+static int allow_release(const struct holder *h, int rules, struct err *e)
+{
+	own_free char *all = xasprintf("%s/volumes", h->dirs->root);
+	own_free char *guard = xasprintf("%s/.lock", all);
+	own_free char *log = xasprintf("%s/events", h->dirs->root);
+	bool anonymous = false;
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < h->spec->nmounts; i++) {
+		const struct box_mount *m = &h->spec->mounts[i];
+		own_free char *path =
+			xasprintf("%s/%s%s", all, m->name, m->anonymous ? "" : "/users");
+
+		if (m->kind != BOX_MOUNT_VOLUME)
+			continue;
+		anonymous = anonymous || m->anonymous;
+		rc = confine_rules_add(rules, path, m->anonymous ? CONFINE_ALL : CONFINE_FILES, e);
+	}
+	if (rc < 0 || !anonymous)
+		return rc;
+	rc = confine_rules_add(rules, all, CONFINE_FOLDERS, e);
+	if (rc == 0)
+		rc = confine_rules_add(rules, guard, CONFINE_READ | CONFINE_WRITE, e);
+	if (rc == 0) /* what is told of it */
+		rc = confine_rules_add(rules, log, CONFINE_READ | CONFINE_WRITE, e);
+	return rc;
+}
+
 /* The loop's thread: the last to be confined. */
 int confine_loop(struct holder *h, struct err *e)
 {
@@ -223,6 +252,8 @@ int confine_loop(struct holder *h, struct err *e)
 		rc = allow_socket(h, c->rules, e);
 	if (rc == 0 && h->spec->auto_remove)
 		rc = allow_removal(h, c->rules, e);
+	if (rc == 0 && h->spec->auto_remove)
+		rc = allow_release(h, c->rules, e);
 	return rc < 0 ? rc : confine_thread(c, e);
 }
 

@@ -38,6 +38,7 @@ static struct files_mount *mounts_of(const struct box_spec *s, struct strv *text
 
 	*n = 0;
 	for (unsigned i = 0; i < s->nmounts; i++) {
+		const char *below = s->mounts[i].subpath;
 		char *dir, *entry;
 
 		if (s->mounts[i].kind == BOX_MOUNT_TMPFS ||
@@ -46,6 +47,7 @@ static struct files_mount *mounts_of(const struct box_spec *s, struct strv *text
 		m[(*n)++] = (struct files_mount){ .target = s->mounts[i].target,
 						  .dir = dir,
 						  .only = entry,
+						  .below = *below ? below : NULL,
 						  .read_only = s->mounts[i].read_only };
 		strv_take(texts, dir);
 		if (entry)

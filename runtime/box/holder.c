@@ -23,6 +23,7 @@
 #include "runtime/box/placement.h"
 #include "runtime/box/restart.h"
 #include "runtime/box/state.h"
+#include "runtime/box/volume.h"
 #include "vsock/codec.h"
 
 /* A VM that has not started its workload after so long never will; software emulation is slow. */
@@ -182,6 +183,7 @@ void holder_started(struct holder *h)
 	h->state.started_ns = state_now();
 	health_start(h);
 	state_write(h->dirfd, &h->state, NULL);
+	volumes_tell(&h->events, h->spec, true);
 	events_box(&h->events, h->spec, "start", NULL);
 	task_say(h->main, machine_note(h->vm.machine));
 	for (struct ctl_peer *p = ctl_next(h->ctl, NULL); p; p = ctl_next(h->ctl, p))
@@ -253,6 +255,7 @@ static void add_died(struct holder *h)
 	if (h->state.oom_killed)
 		events_box(&h->events, h->spec, "oom", NULL);
 	events_box(&h->events, h->spec, "die", "execDuration", seconds, "exitCode", code, NULL);
+	volumes_tell(&h->events, h->spec, false);
 }
 
 /* Tells the clients that have got all their output, and lets them go. */
@@ -315,6 +318,8 @@ static void finish(struct holder *h)
 	log_step("VM ended");
 	if (guard >= 0)
 		box_erase(h->dirs, h->spec->id, NULL);
+	if (guard >= 0)
+		volumes_release(h->dirs, h->spec, true);
 	close(h->lock);
 	h->lock = -1;
 	own_fd_(&h->over);

@@ -17,6 +17,7 @@
 #include "runtime/base/own.h"
 #include "runtime/box/events.h"
 #include "runtime/box/state.h"
+#include "runtime/box/volume.h"
 
 void box_free(struct box *b)
 {
@@ -150,6 +151,7 @@ static int reconcile(const struct box_dirs *d, struct box *b, int dirfd)
 		if (guard >= 0 && box_vanish(d, b->spec.id, NULL) == 0) {
 			events_say_box(d, &b->spec, "destroy", NULL);
 			box_erase(d, b->spec.id, NULL);
+			volumes_release(d, &b->spec, true);
 		}
 		return -ENOENT;
 	}
@@ -385,7 +387,9 @@ int box_remove(const struct box_dirs *d, struct box *b, bool force, struct err *
 	if (rc < 0)
 		return rc;
 	events_say_box(d, &b->spec, "destroy", NULL);
-	return box_erase(d, id, e);
+	rc = box_erase(d, id, e);
+	volumes_release(d, &b->spec, b->spec.auto_remove);
+	return rc;
 }
 
 /* Follows it to its end. 0: *exit_code is set; -EAGAIN: look at its state again. */

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
@@ -61,13 +62,14 @@ bool name_get(const struct box_dirs *d, const char *name, char out[BOX_ID_LEN + 
 	return dir >= 0 && read_name(dir, name, out);
 }
 
-/* Whether the container is there, or just being made. */
-static bool box_exists(const struct box_dirs *d, const char *id)
+bool box_exists(const struct box_dirs *d, const char *id)
 {
 	own_free char *path = box_path(d, id);
 	own_free char *making = xasprintf("%s/containers/.new-%s", d->root, id);
 
-	return access(path, F_OK) == 0 || access(making, F_OK) == 0 || access(path, F_OK) == 0;
+	struct stat st;
+
+	return stat(path, &st) == 0 || stat(making, &st) == 0 || stat(path, &st) == 0;
 }
 
 static int take_over(const struct box_dirs *d, int dir, const char *name, const char *id,

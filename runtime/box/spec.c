@@ -49,6 +49,7 @@
 	X(groups)        \
 	X(extra_hosts)   \
 	X(labels)        \
+	X(volumes_from)  \
 	X(health.test)   \
 	X(health.shell)  \
 	X(ulimits)       \
@@ -64,6 +65,8 @@
 	X(read_only)   \
 	X(privileged)  \
 	X(auto_remove) X(detached) X(no_new_privs) X(system_paths) X(writable_cgroups)
+#define MOUNT_TEXT_FIELDS(X) X(source) X(target) X(options) X(name) X(subpath) X(mode)
+#define MOUNT_BOOL_FIELDS(X) X(read_only) X(by_mount) X(nocopy) X(anonymous)
 #define INT_FIELDS(X)               \
 	X(created_ns)               \
 	X(stop_timeout)             \
@@ -116,17 +119,25 @@ void box_spec_free(struct box_spec *s)
 #define X(f) strv_free(&s->f);
 	LIST_FIELDS(X)
 #undef X
-	for (unsigned i = 0; i < s->nmounts; i++) {
-		free(s->mounts[i].source);
-		free(s->mounts[i].target);
-		free(s->mounts[i].options);
-	}
+	for (unsigned i = 0; i < s->nmounts; i++)
+		box_mount_free(&s->mounts[i]);
 	free(s->mounts);
 	memset(s, 0, sizeof(*s));
 }
 
-void box_spec_add_mount(struct box_spec *s, enum box_mount_kind kind, const char *source,
-			const char *target, const char *options, bool read_only)
+void box_mount_free(struct box_mount *m)
+{
+#define X(f) free(m->f);
+	MOUNT_TEXT_FIELDS(X)
+#undef X
+	strv_free(&m->volume_labels);
+	strv_free(&m->volume_options);
+	memset(m, 0, sizeof(*m));
+}
+
+struct box_mount *box_spec_add_mount(struct box_spec *s, enum box_mount_kind kind,
+				     const char *source, const char *target, const char *options,
+				     bool read_only)
 {
 	s->mounts = xrealloc(s->mounts, (s->nmounts + 1) * sizeof(*s->mounts));
 	s->mounts[s->nmounts++] = (struct box_mount){
@@ -134,8 +145,12 @@ void box_spec_add_mount(struct box_spec *s, enum box_mount_kind kind, const char
 		.source = xstrdup(source ? source : ""),
 		.target = xstrdup(target),
 		.options = xstrdup(options ? options : ""),
+		.name = xstrdup(""),
+		.subpath = xstrdup(""),
+		.mode = xstrdup(""),
 		.read_only = read_only,
 	};
+	return &s->mounts[s->nmounts - 1];
 }
 
 static void set_u64(struct js *j, const char *key, uint64_t v)
@@ -214,15 +229,22 @@ static void get_list(const struct js *j, const char *key, struct strv *out)
 	}
 }
 
+static const char *const mount_kinds[] = {
+	[BOX_MOUNT_BIND] = "bind", [BOX_MOUNT_TMPFS] = "tmpfs", [BOX_MOUNT_VOLUME] = "volume"
+};
+#define N_KINDS (sizeof(mount_kinds) / sizeof(mount_kinds[0]))
+
 static struct js *mount_to_json(const struct box_mount *m)
 {
 	struct js *j = js_object();
 
-	js_set_text(j, "kind", m->kind == BOX_MOUNT_BIND ? "bind" : "tmpfs");
-	js_set(j, "source", bytes_to_json(m->source));
-	js_set(j, "target", bytes_to_json(m->target));
-	js_set(j, "options", bytes_to_json(m->options));
-	js_set_bool(j, "read_only", m->read_only);
+	js_set_text(j, "kind", mount_kinds[m->kind]);
+#define X(f) js_set(j, #f, bytes_to_json(m->f));
+	MOUNT_TEXT_FIELDS(X)
+#undef X
+#define X(f) js_set_bool(j, #f, m->f);
+	MOUNT_BOOL_FIELDS(X)
+#undef X
 	return j;
 }
 
@@ -281,15 +303,20 @@ static int get_mounts(struct box_spec *s, const struct js *mounts, struct err *e
 	for (size_t i = 0; i < n; i++) {
 		const struct js *m = js_at(mounts, i);
 		const char *kind = js_text(js_get(m, "kind"));
-		own_free char *source = bytes_from_json(js_get(m, "source"));
-		own_free char *target = bytes_from_json(js_get(m, "target"));
-		own_free char *options = bytes_from_json(js_get(m, "options"));
-		bool bind = kind && strcmp(kind, "bind") == 0;
+		struct box_mount *to;
+		unsigned k = 0;
 
-		if (target == NULL || (!bind && (kind == NULL || strcmp(kind, "tmpfs") != 0)))
+		while (k < N_KINDS && (kind == NULL || strcmp(kind, mount_kinds[k]) != 0))
+			k++;
+		if (k == N_KINDS || js_get(m, "target") == NULL)
 			return err_set(e, EINVAL, "mount %zu is malformed", i);
-		box_spec_add_mount(s, bind ? BOX_MOUNT_BIND : BOX_MOUNT_TMPFS, source, target,
-				   options, js_true(js_get(m, "read_only")));
+		to = box_spec_add_mount(s, (enum box_mount_kind)k, NULL, "", NULL, false);
+#define X(f) get_text(m, #f, &to->f);
+		MOUNT_TEXT_FIELDS(X)
+#undef X
+#define X(f) to->f = js_true(js_get(m, #f));
+		MOUNT_BOOL_FIELDS(X)
+#undef X
 	}
 	return 0;
 }

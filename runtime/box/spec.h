@@ -18,14 +18,22 @@
 enum box_mount_kind {
 	BOX_MOUNT_BIND,
 	BOX_MOUNT_TMPFS,
+	BOX_MOUNT_VOLUME,
 };
 
 struct box_mount {
 	enum box_mount_kind kind;
-	char *source;  /* bind: absolute path on the host, file or folder; exists */
+	char *source;  /* bind, volume: absolute path on the host; exists when it is started */
 	char *target;  /* absolute in the container */
 	char *options; /* tmpfs: as mount(8)'s -o; "" otherwise */
+	char *name;    /* volume: its name; "" until an anonymous one is made */
+	char *subpath; /* volume: the folder of it that is mounted; "": all of it */
+	char *mode;    /* what -v said behind its second colon, for inspect */
 	bool read_only;
+	bool by_mount;	/* said by --mount: a missing source of a bind is not made */
+	bool nocopy;	/* volume: nothing of the image's is copied into it */
+	bool anonymous; /* volume: nobody gave it a name */
+	struct strv volume_labels, volume_options; /* for one that is made; not kept */
 };
 
 /* How docker's attach flags (-a, -d) came out: which streams `run` follows. */
@@ -117,15 +125,18 @@ struct box_spec {
 
 	struct box_health health;
 
+	struct strv volumes_from; /* for inspect: as typed */
 	struct box_mount *mounts;
 	unsigned nmounts;
 };
 
 void box_spec_init(struct box_spec *s); /* empty strings, docker's defaults, a new random id */
 void box_spec_free(struct box_spec *s);
-/* Appends a mount; strings are copied. */
-void box_spec_add_mount(struct box_spec *s, enum box_mount_kind kind, const char *source,
-			const char *target, const char *options, bool read_only);
+/* Appends a mount; strings are copied. What else there is to say is set in what it returns. */
+struct box_mount *box_spec_add_mount(struct box_spec *s, enum box_mount_kind kind,
+				     const char *source, const char *target, const char *options,
+				     bool read_only);
+void box_mount_free(struct box_mount *m);
 struct js *box_spec_to_json(const struct box_spec *s);
 int box_spec_from_json(struct box_spec *s, const struct js *j, struct err *e);
 

@@ -86,5 +86,7 @@ void name_drop(const struct box_dirs *d, const char *name, const char *id);
 bool name_get(const struct box_dirs *d, const char *name, char out[BOX_ID_LEN + 1]);
 
 bool box_id_full(const char *s); /* 64 lower-case hex digits */
+/* Whether the container is there, or just being made. */
+bool box_exists(const struct box_dirs *d, const char *id);
 
 #endif

@@ -85,10 +85,15 @@ static struct fuse *serve_binds(const struct box_spec *spec, struct err *e)
 		const struct box_mount *m = &spec->mounts[i];
 		char *dir, *entry;
 
-		if (m->kind != BOX_MOUNT_BIND)
+		if (m->kind == BOX_MOUNT_TMPFS)
 			continue;
-		if (boot_bind_split(m->source, &dir, &entry, e) < 0)
+		if (m->kind == BOX_MOUNT_VOLUME) {
+			dir = xstrdup(m->source);
+			entry = NULL;
+			shares[n].below = *m->subpath ? m->subpath : NULL;
+		} else if (boot_bind_split(m->source, &dir, &entry, e) < 0) {
 			goto out;
+		}
 		shares[n].name = xasprintf("%u", n);
 		shares[n].path = dir;
 		shares[n].only = entry;
@@ -109,7 +114,7 @@ out:
 static bool has_binds(const struct box_spec *spec)
 {
 	for (unsigned i = 0; i < spec->nmounts; i++) {
-		if (spec->mounts[i].kind == BOX_MOUNT_BIND)
+		if (spec->mounts[i].kind != BOX_MOUNT_TMPFS)
 			return true;
 	}
 	return false;

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -436,16 +438,31 @@ static void bind_close(struct share *s)
 	free(s->only);
 }
 
-int bind_open_share(struct fuse *f, struct share *s, const char *path, const char *only,
-		    struct err *e)
+/* A folder of a volume's, whose files are the guests': none of their links leads anywhere. */
+static int open_below(int dirfd, const char *below)
 {
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+
+	return (int)syscall(SYS_openat2, dirfd, below, &how, sizeof(how));
+}
+
+int bind_open_share(struct fuse *f, struct share *s, const char *path, const char *only,
+		    const char *below, struct err *e)
+{
+	own_fd int fd = -1;
+
 	(void)f;
 	s->ops = &bind_ops;
 	s->upper_fd = s->tmp_fd = s->orphan_fd = s->index_fd = -1;
 	s->only = only ? xstrdup(only) : NULL;
 	s->bind_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (s->bind_fd >= 0 && below) {
+		fd = s->bind_fd;
+		s->bind_fd = open_below(fd, below);
+	}
 	if (s->bind_fd < 0)
-		return err_sys(e, "open %s", path);
+		return err_sys(e, "open %s%s%s", path, below ? "/" : "", below ? below : "");
 	if (access("/proc/self/fd", X_OK) < 0)
 		return err_set(e, ENOENT, "share %s: /proc is not mounted", path);
 	return 0;

@@ -430,6 +430,6 @@ uint64_t fuse_ino(uint32_t dev_index, uint64_t ino);
 int union_open_share(struct fuse *f, struct share *s, const char *const *layers, unsigned nlayers,
 		     const char *upper, bool look, struct err *e);
 int bind_open_share(struct fuse *f, struct share *s, const char *path, const char *only,
-		    struct err *e);
+		    const char *below, struct err *e);
 
 #endif

@@ -255,6 +255,7 @@ static struct fuse *open_binds(const struct files_tree *t, struct err *e)
 		shares[i] = (struct fuse_share){ .name = names.v[i],
 						 .path = t->mounts[i].dir,
 						 .only = t->mounts[i].only,
+						 .below = t->mounts[i].below,
 						 .read_only = !t->write || t->mounts[i].read_only };
 	}
 	f = fuse_new(shares, t->nmounts, e);

@@ -20,6 +20,7 @@ struct files_mount {
 	const char *target; /* absolute in the tree; made where missing (write) */
 	const char *dir;    /* the host's folder */
 	const char *only;   /* the one entry of it that is mounted; NULL: all of it */
+	const char *below;  /* the folder in it that is mounted (fuse.h); NULL: all of it */
 	bool read_only;
 };
 

@@ -150,7 +150,7 @@ static int open_share(struct fuse *f, struct share *s, const struct fuse_share *
 	if (from->places)
 		copy_places(f, from->places);
 	if (from->path)
-		return bind_open_share(f, s, from->path, from->only, e);
+		return bind_open_share(f, s, from->path, from->only, from->below, e);
 	return union_open_share(f, s, from->layers, from->nlayers, from->upper, from->look, e);
 }
 

@@ -45,6 +45,8 @@ struct fuse_share {
 			    * NULL: read-only */
 	const char *path;  /* bind: a folder of the host's; NULL: a union */
 	const char *only;  /* bind: the one entry of `path` that is shown; NULL: all */
+	const char
+		*below; /* bind: the folder in `path` that is shown, reached by no link; or NULL */
 	bool read_only;
 	const struct fuse_place *places; /* union, the first share: see fuse_make_places; or NULL */
 	bool look; /* union: read_only, and of the upper nothing is made or cleared */

@@ -16,7 +16,7 @@ teardown_file() {
 	local command page
 	for command in $(zl --help | sed -nE 's/^  ([a-z]+) +[A-Z].*/\1/p'); do
 		case $command in
-		container | image | manifest | system) continue ;;
+		container | image | manifest | system | volume) continue ;;
 		esac
 		[ -e "$top/man/zl-$command.1" ] || fail "no man/zl-$command.1"
 	done

@@ -131,6 +131,7 @@ Are you sure you want to continue? [y/N] "
 	output_has "Deleted Images:"
 	run -0 zl system df --format '{{.Size}}'
 	output_is "0B
+0B
 0B"
 }
 

@@ -19,6 +19,8 @@ static void set(char **field, const char *value)
 
 static void fill(struct box_spec *s)
 {
+	struct box_mount *m;
+
 	box_spec_init(s);
 	set(&s->name, "brave_hopper");
 	set(&s->image, "busybox");
@@ -59,6 +61,11 @@ static void fill(struct box_spec *s)
 	s->health.retries = 7;
 	box_spec_add_mount(s, BOX_MOUNT_BIND, "/src \xfe", "/dst", NULL, true);
 	box_spec_add_mount(s, BOX_MOUNT_TMPFS, NULL, "/tmp", "size=1m", false);
+	m = box_spec_add_mount(s, BOX_MOUNT_VOLUME, "/volumes/v/_data", "/v", NULL, false);
+	set(&m->name, "v");
+	set(&m->subpath, "a/b");
+	set(&m->mode, "z");
+	m->by_mount = m->nocopy = m->anonymous = true;
 }
 
 /* Through text, as through the file. */
@@ -130,8 +137,12 @@ static void round_trip(void **state)
 	assert_true(a.shm_size == b.shm_size && b.shm_size == 64U << 20);
 	assert_int_equal(b.stop_timeout, -1);
 	assert_true(a.created_ns == b.created_ns && a.created_ns > 0);
-	assert_int_equal(b.nmounts, 2);
-	for (unsigned i = 0; i < 2; i++) {
+	assert_int_equal(b.nmounts, 3);
+	assert_string_equal(b.mounts[2].name, "v");
+	assert_string_equal(b.mounts[2].subpath, "a/b");
+	assert_string_equal(b.mounts[2].mode, "z");
+	assert_true(b.mounts[2].by_mount && b.mounts[2].nocopy && b.mounts[2].anonymous);
+	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(a.mounts[i].kind, b.mounts[i].kind);
 		assert_string_equal(a.mounts[i].source, b.mounts[i].source);
 		assert_string_equal(a.mounts[i].target, b.mounts[i].target);
