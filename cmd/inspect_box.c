@@ -6,6 +6,7 @@
 #include "cmd/inspect.h"
 #include "cmd/show.h"
 #include "runtime/base/own.h"
+#include "runtime/box/link.h"
 
 /* What is not said of a container that stops as docker's do, if nobody says otherwise. */
 #define STOP_TIMEOUT_DOCKER 10
@@ -234,11 +235,30 @@ static const struct field network_fields[] = {
 };
 
 /* What is known of the container's network replaces the fields in their places. */
-static struct js *network_of(void)
+static void set_addresses(struct js *j, const struct box_link *l)
+{
+	js_set_text(j, "Gateway", l->gateway);
+	js_set_text(j, "GlobalIPv6Address", l->address6);
+	js_set_int(j, "GlobalIPv6PrefixLen", l->prefix6);
+	js_set_text(j, "IPAddress", l->address);
+	js_set_int(j, "IPPrefixLen", l->prefix);
+	js_set_text(j, "IPv6Gateway", l->gateway6);
+	js_set_text(j, "MacAddress", l->mac_text);
+}
+
+static struct js *network_of(const struct box *b)
 {
 	struct js *j = empty_fields(network_fields), *networks = js_object();
+	struct js *endpoint = empty_fields(endpoint_fields);
+	struct box_link link;
 
-	js_set(networks, "none", empty_fields(endpoint_fields));
+	/* docker: a container that does not run has no address */
+	if (box_link(&b->spec, &link) &&
+	    (b->state.status == BOX_RUNNING || b->state.status == BOX_PAUSED)) {
+		set_addresses(j, &link);
+		set_addresses(endpoint, &link);
+	}
+	js_set(networks, box_network(&b->spec), endpoint);
 	js_set(j, "Networks", networks);
 	return j;
 }
@@ -303,6 +323,6 @@ struct js *inspect_box(const struct box *b, const uint64_t *root_size)
 	}
 	js_set(j, "Mounts", mounts_of(s));
 	js_set(j, "Config", config_of(s));
-	js_set(j, "NetworkSettings", network_of());
+	js_set(j, "NetworkSettings", network_of(b));
 	return j;
 }

@@ -8,6 +8,7 @@
 #include "cmd/show.h"
 #include "runtime/base/masked.h"
 #include "runtime/base/own.h"
+#include "runtime/box/link.h"
 
 /* docker: an empty list of strings is null in some places. */
 struct js *strings_or_null(const struct strv *v)
@@ -212,7 +213,7 @@ struct js *inspect_host_config(const struct box *b)
 	js_set(j, "Binds", binds_of(s));
 	js_set_text(j, "ContainerIDFile", s->cidfile);
 	js_set(j, "LogConfig", log_config_of(s));
-	js_set_text(j, "NetworkMode", "none");
+	js_set_text(j, "NetworkMode", box_network(s));
 	js_set(j, "PortBindings", js_object());
 	js_set(j, "RestartPolicy", restart_policy_of(s));
 	js_set_bool(j, "AutoRemove", s->auto_remove);

@@ -12,6 +12,7 @@
 #include "cmd/table_out.h"
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
+#include "runtime/box/link.h"
 
 /* Longest command shown without --no-trunc, in characters. */
 #define COMMAND_WIDTH 20
@@ -406,7 +407,7 @@ static struct js *row_of(const struct box *b, bool whole, const char *size)
 	js_set_text(row, "Labels", labels.s ? labels.s : "");
 	set_mounts(row, b, whole);
 	js_set_text(row, "Names", b->spec.name);
-	js_set_text(row, "Networks", "none");
+	js_set_text(row, "Networks", box_network(&b->spec));
 	js_set_text(row, "Ports", "");
 	human_span((now_ns() - b->spec.created_ns) / NS_PER_S, buf, sizeof(buf));
 	text_ago(buf, sizeof(buf));

@@ -159,6 +159,7 @@ make_images() {
 	work=$(mktemp -d)
 	root_of_busybox "$work/root"
 	musl-gcc -Os -static -s -o "$work/root/bin/fsops" "$lib/fsops.c"
+	musl-gcc -Os -static -s -o "$work/root/bin/netops" "$lib/netops.c"
 	musl-gcc -Os -static -s -o "$work/root/bin/probe" "$lib/probe.c" \
 		-idirafter /usr/include -idirafter "/usr/include/$(gcc -dumpmachine)"
 	musl-gcc -Os -static -s -o "$work/root/bin/daxops" "$lib/daxops.c"
@@ -232,7 +233,7 @@ make_images() {
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
 	out=$1
 	mkdir -p "$(dirname "$out")"
-	stamp=$(cat "$lib"/{images.sh,mktar.py,fsops.c,probe.c,daxops.c} "$(command -v busybox)" | sha256sum | cut -c1-16)
+	stamp=$(cat "$lib"/{images.sh,mktar.py,fsops.c,netops.c,probe.c,daxops.c} "$(command -v busybox)" | sha256sum | cut -c1-16)
 	made() {
 		[ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]
 	}
