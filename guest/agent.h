@@ -145,6 +145,7 @@ void warm_up(const struct agent *a, const struct wire_task *w);
 int link_up(const struct wire_link *links, uint32_t n, struct err *e);
 
 /* Exit codes of a task that could not be started. */
+#define EXIT_TOO_LATE	 1 /* docker's client says so before it tries */
 #define EXIT_FAILED	 125
 #define EXIT_NOT_INVOKED 126
 #define EXIT_NOT_FOUND	 127

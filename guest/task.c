@@ -392,6 +392,12 @@ static int make_streams(struct task *t, int ours[STREAMS], struct err *e)
 	return rc;
 }
 
+/* For a task that came too late. */
+static int not_running(struct err *e)
+{
+	return err_set(e, ESRCH, "container is not running");
+}
+
 /* Clones the process; returns in the agent only. */
 static int make_process(struct task *t, struct child *c, struct err *e)
 {
@@ -402,7 +408,7 @@ static int make_process(struct task *t, struct child *c, struct err *e)
 	if (c->join >= 0) {
 		flags = 0;
 		if (setns(c->join, CLONE_NEWPID) < 0)
-			return err_sys(e, "container is not running");
+			return not_running(e);
 	}
 	t->pid = sys_clone(flags, &t->pidfd, a->cgroup);
 	if (t->pid == 0)
@@ -410,6 +416,9 @@ static int make_process(struct task *t, struct child *c, struct err *e)
 	err_code = errno;
 	if (c->join >= 0 && setns(a->self, CLONE_NEWPID) < 0)
 		agent_say("leave the container: %s", strerror(errno));
+	/* so the kernel says that the namespace's PID 1 is at its end */
+	if (t->pid < 0 && c->join >= 0 && err_code == ENOMEM)
+		return not_running(e);
 	errno = err_code;
 	return t->pid < 0 ? err_sys(e, "clone") : 0;
 }
@@ -459,9 +468,9 @@ static void close_all(int fds[STREAMS])
 }
 
 /* Tells of a task that never came into being. */
-static void refuse(struct agent *a, uint32_t id, const char *text)
+static void refuse(struct agent *a, uint32_t id, int code, const char *text)
 {
-	struct wire_failed m = { .task = id, .exit_code = EXIT_FAILED, .message = (char *)text };
+	struct wire_failed m = { .task = id, .exit_code = (uint8_t)code, .message = (char *)text };
 
 	wire_put_failed(&a->out, &m);
 	serve_flush(a);
@@ -478,12 +487,12 @@ void task_start(struct agent *a, const struct wire_task *w, const struct wire_bo
 	int rc;
 
 	if (task_find(a, w->id)) {
-		refuse(a, w->id, "a task of this number runs already");
+		refuse(a, w->id, EXIT_FAILED, "a task of this number runs already");
 		return;
 	}
 	if (boot == NULL) {
 		if (main_task == NULL || !main_task->started_sent || main_task->exited) {
-			refuse(a, w->id, "container is not running");
+			refuse(a, w->id, EXIT_TOO_LATE, "container is not running");
 			return;
 		}
 		c.join = main_task->pidfd;
@@ -497,7 +506,7 @@ void task_start(struct agent *a, const struct wire_task *w, const struct wire_bo
 		rc = make_streams(t, ours, &e);
 	close_all(ours);
 	if (rc < 0) {
-		set_failed(t, EXIT_FAILED, e.msg);
+		set_failed(t, e.code == ESRCH ? EXIT_TOO_LATE : EXIT_FAILED, e.msg);
 		if (t->pid < 0)
 			t->exited = true;
 		else

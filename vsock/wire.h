@@ -117,7 +117,7 @@ struct wire_started {
 /* The task could not be started. */
 struct wire_failed {
 	uint32_t task;
-	uint8_t exit_code; /* as docker's: 126, 127, or 125 for all else */
+	uint8_t exit_code; /* as docker's: 126, 127, 1 where it is too late, or 125 for all else */
 	char *message; /* docker's wording, e.g. exec: "x": executable file not found in $PATH */
 };
 

@@ -16,10 +16,10 @@ setup() {
 	needs_vm
 }
 
-# at_terminal ARG... <SCRIPT: see lib/terminal.py
+# at_terminal <SCRIPT: see lib/terminal.py
 at_terminal() {
 	cat >script.py
-	run -0 python3 "$lib/terminal.py" script.py "$@"
+	run -0 python3 "$lib/terminal.py" script.py
 }
 
 # bats test_tags=core
