@@ -42,11 +42,10 @@
 /*
  * Address space for files mapped into the guest (virtio/fs.h). At every start the
  * guest's driver describes each of its pages in 64 bytes, as the kernel does for
- * memory itself: these 128 MiB cost what as much more memory would, 2 MiB and
- * about two in a hundred of the start's instructions, more where there is little
- * memory to begin with. A smaller window would have the guest unmap and map again
- * more often: it does so when less than a fifth is free, at two round trips for
- * each 2 MiB.
+ * memory itself; so it is a part of the memory that there is at the start.
+ * tests/bench/dax measures what it costs and gains. A smaller window would have
+ * the guest unmap and map again more often: it does so when less than a fifth is
+ * free, at two round trips for each 2 MiB.
  */
 #define DAX_WINDOW	(128ULL << 20)
 #define DAX_WINDOW_MIN	(32ULL << 20)
@@ -150,8 +149,9 @@ static uint64_t more_of(const struct box_spec *spec)
 	return more < most ? more : most;
 }
 
-static uint64_t window_of(uint64_t memory)
+static uint64_t window_of(const struct box_spec *spec)
 {
+	uint64_t memory = more_of(spec) ? MEMORY_START : memory_of(spec);
 	uint64_t most = memory / DAX_WINDOW_PART & ~(DAX_WINDOW_MIN - 1);
 
 	if (most > DAX_WINDOW)
@@ -167,7 +167,7 @@ static int ask_window(struct virtio_device *root, const struct box_spec *spec, s
 	if (dax && *dax && strcmp(dax, "on") != 0 && strcmp(dax, "off") != 0)
 		return err_set(e, EINVAL, "ZL_DAX=%s: must be on or off", dax);
 	if (dax == NULL || strcmp(dax, "off") != 0)
-		virtio_fs_ask_window(root, window_of(memory_of(spec)));
+		virtio_fs_ask_window(root, window_of(spec));
 	return 0;
 }
 
