@@ -23,7 +23,9 @@
  *
  * Signal handlers only write the number into a pipe. They are handlers, not a
  * blocked mask, because the holder is forked from us and a mask would stay
- * with it, and with the workload's relatives.
+ * with it, and with the workload's relatives. Afterwards they stay, and do what
+ * would have happened without them: to take them back is a hundred system calls
+ * between the workload's end and ours.
  */
 
 /* Of our streams and the client's socket. */
@@ -39,13 +41,17 @@ enum {
 
 static int signal_pipe[2] = { -1, -1 };
 static pid_t signal_owner;
+static volatile sig_atomic_t signals_released;
 
 static void on_signal(int sig)
 {
 	unsigned char c = (unsigned char)sig;
 	int saved = errno;
 
-	if (getpid() == signal_owner && write(signal_pipe[1], &c, 1) < 0) {
+	if (signals_released) {
+		signal(sig, SIG_DFL);
+		raise(sig); /* comes when we return */
+	} else if (getpid() == signal_owner && write(signal_pipe[1], &c, 1) < 0) {
 		/* the pipe is full: so many wait that one more tells nothing new */
 	}
 	errno = saved;
@@ -87,6 +93,7 @@ static int catch_signals(struct err *e)
 	if (signal_pipe[0] < 0 && pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_sys(e, "pipe");
 	signal_owner = getpid();
+	signals_released = false;
 	sigfillset(&sa.sa_mask);
 	for (int sig = 1; sig <= SIGRTMAX; sig++) {
 		struct sigaction now;
@@ -97,17 +104,6 @@ static int catch_signals(struct err *e)
 		sigaction(sig, &sa, NULL);
 	}
 	return 0;
-}
-
-static void release_signals(void)
-{
-	for (int sig = 1; sig <= SIGRTMAX; sig++) {
-		struct sigaction now;
-
-		if (is_caught(sig) && sigaction(sig, NULL, &now) == 0 &&
-		    now.sa_handler == on_signal)
-			sigaction(sig, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
-	}
 }
 
 int follow_check_tty(bool tty, bool want_in, struct err *e)
@@ -149,7 +145,7 @@ void follow_lent(struct follow *f, struct err *e)
 void follow_close(struct follow *f)
 {
 	term_restore();
-	release_signals();
+	signals_released = true;
 	box_pump_free(f->pump);
 	f->pump = NULL;
 }
