@@ -85,15 +85,6 @@ rounds() {
 		"zl rmi -f made" "zl image prune -f" "zl save busybox layers | zl load -q"
 }
 
-# as_nobody COMMAND...: root may do everything.
-as_nobody() {
-	if [ "$(id -u)" = 0 ]; then
-		setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
-	else
-		"$@"
-	fi
-}
-
 # bats test_tags=quick
 @test "somebody else's store: one line, and nothing in it is changed" {
 	[ "$(id -u)" = 0 ] || skip "needs root"

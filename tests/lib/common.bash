@@ -105,14 +105,20 @@ registry_push() {
 	python3 "$lib/push.py" "$IMAGES/$1" "$REGISTRY/${2:-$1}" "${3:-latest}"
 }
 
-# faulty_start FAULT [LAYOUT]: a registry with a fault; sets FAULTY to its HOST:PORT, FAULTY_DIR.
+# faulty_start FAULT [LAYOUT]: a registry with a fault, by HTTPS with FAULTY_TLS="CERT KEY"; sets
+# FAULTY to its HOST:PORT, FAULTY_DIR.
 faulty_start() {
+	local parent=$BATS_FILE_TMPDIR/servers/faulty
 	export FAULTY_DIR
-	mkdir -p "$BATS_FILE_TMPDIR/servers"
+	if [ ! -e "$parent/pid" ]; then
+		mkdir -p "$parent"
+		mkfifo "$parent/fifo"
+		python3 "$lib/faulty.py" "$parent/fifo" >"$parent/out" 2>&1 3>&- 4>&- &
+		echo $! >"$parent/pid"
+		disown $!
+	fi
 	FAULTY_DIR=$(mktemp -d "$BATS_FILE_TMPDIR/servers/faulty.XXXXXX")
-	python3 "$lib/faulty.py" "${2:-$IMAGES/busybox}" "$1" "$FAULTY_DIR" >"$FAULTY_DIR/out" 2>&1 3>&- 4>&- &
-	echo $! >"$FAULTY_DIR/pid"
-	disown $!
+	printf '%s\t%s\t%s\t%s\n' "${2:-$IMAGES/busybox}" "$1" "$FAULTY_DIR" "${FAULTY_TLS:-}" >"$parent/fifo"
 	wait_until 20 test -e "$FAULTY_DIR/port"
 	FAULTY=127.0.0.1:$(cat "$FAULTY_DIR/port")
 	export FAULTY
@@ -191,6 +197,15 @@ nothing_runs() {
 
 no_process() {
 	[ -z "$(our_processes)" ]
+}
+
+# as_nobody COMMAND...: root may do everything.
+as_nobody() {
+	if [ "$(id -u)" = 0 ]; then
+		setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+	else
+		"$@"
+	fi
 }
 
 # --- file systems of a kind: in a mount namespace of its own

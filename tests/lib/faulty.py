@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 """faulty.py: a registry on loopback that serves one OCI layout under every name, with a fault.
 
-faulty.py LAYOUT FAULT STATE: STATE is a folder: "port" appears in it when the server listens,
-"log" gets a line per request, and the creation of "go" ends every wait.
+faulty.py FIFO: for every line "LAYOUT<tab>FAULT<tab>STATE<tab>TLS" in it a server of its own is
+forked, since starting Python takes longer than all that most of them do. STATE is a folder: "pid"
+and "port" appear in it when the server listens, "log" gets a line per request, and the creation of
+"go" ends every wait. TLS, "CERT KEY" or empty: by HTTPS.
+
+faulty.py LAYOUT FAULT STATE: one server, by HTTP.
 
 Faults: none; for blobs truncated, longer, flipped, stalled (half, then waits), reset, drip (a byte
 now and then), broken (half the first time, ranges then), throttled
@@ -14,14 +18,13 @@ limited (429 likewise); for tokens tokens (each is good for two requests), token
 tokenrefused, tokenloop (the registry takes none); for pushes pushbreak (a transfer breaks half-way
 once), pushlost (and what came is forgotten), pushdenied; for searches catalogue (in pages),
 catalogueloop (a page that leads to itself).
-
-FAULTY_TLS="CERT KEY": by HTTPS.
 """
 import hashlib
 import http.server
 import json
 import os
 import pathlib
+import signal
 import socket
 import ssl
 import struct
@@ -30,7 +33,7 @@ import threading
 import time
 import urllib.parse
 
-LAYOUT, FAULT, STATE = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
+LAYOUT, FAULT, STATE = pathlib.Path(), "", pathlib.Path()  # of a server: set by serve
 LOG = threading.Lock()
 SEEN = set()  # requests that came once
 TOKENS = {}  # how often each may still be shown
@@ -379,20 +382,35 @@ class Elsewhere(Handler):
     do_HEAD = do_GET
 
 
-def main():
+def serve(layout, fault, state, tls):
     """Serves until killed."""
+    global LAYOUT, FAULT, STATE  # pylint: disable=global-statement
+    LAYOUT, FAULT, STATE = pathlib.Path(layout), fault, pathlib.Path(state)
     server = Server(("127.0.0.1", 0), Handler)
     if FAULT == "elsewhere":
         other = Server(("127.0.0.1", 0), Elsewhere)
         server.other = other.server_address[1]
         threading.Thread(target=other.serve_forever, daemon=True).start()
-    if "FAULTY_TLS" in os.environ:
+    if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*os.environ["FAULTY_TLS"].split())
+        context.load_cert_chain(*tls.split())
         server.socket = context.wrap_socket(server.socket, server_side=True)
+    (STATE / "pid").write_text(str(os.getpid()), encoding="utf-8")
     (STATE / "port.new").write_text(str(server.server_address[1]), encoding="utf-8")
     os.rename(STATE / "port.new", STATE / "port")
     server.serve_forever()
+
+
+def main():
+    """Serves, or forks servers, until killed."""
+    if len(sys.argv) > 2:
+        serve(*sys.argv[1:], "")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # Opened for both, so that it does not end with the first who wrote.
+    with open(os.open(sys.argv[1], os.O_RDWR), encoding="utf-8") as fifo:
+        for line in fifo:
+            if os.fork() == 0:
+                serve(*line.rstrip("\n").split("\t"))
 
 
 main()
