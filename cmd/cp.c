@@ -12,6 +12,7 @@
 #include "cmd/human.h"
 #include "runtime/base/hosttree.h"
 #include "runtime/base/own.h"
+#include "runtime/box/events.h"
 #include "runtime/box/files.h"
 
 struct cp_flags {
@@ -197,6 +198,8 @@ static int copy_out(struct zl *z, const struct cp_flags *f, const struct side *f
 		else
 			rc = to_host(files, path, name, S_ISDIR(x.mode), f, dest, e);
 	}
+	if (rc == 0)
+		events_say_box(&z->dirs, &b->spec, "archive-path", NULL);
 	box_files_close(files);
 	return rc;
 }
@@ -316,6 +319,8 @@ static int copy_in(struct zl *z, const struct cp_flags *f, const char *source,
 	if (files == NULL)
 		return -EIO;
 	rc = copy_to(b, files, f, &in, to, e);
+	if (rc == 0)
+		events_say_box(&z->dirs, &b->spec, "extract-to-dir", NULL);
 	box_files_close(files);
 	return rc;
 }

@@ -338,6 +338,40 @@ static int eval_range(struct eval *ev, const struct node *n, const struct js *do
 	return rc;
 }
 
+/*
+ * A field that is null, by itself: Go prints a list of its type as [], a map as map[], and what is
+ * behind a pointer as <nil>. JSON does not tell these apart; the names do.
+ */
+static const char *null_text(const struct node *pipe)
+{
+	static const char *const lists[] = {
+		"Aliases",     "Args",
+		"Binds",       "CapAdd",
+		"CapDrop",     "Cmd",
+		"DNSNames",    "DeviceCgroupRules",
+		"Entrypoint",  "DeviceRequests",
+		"Env",	       "ExecIDs",
+		"ExtraHosts",  "GroupAdd",
+		"Links",       "MaskedPaths",
+		"OnBuild",     "ReadonlyPaths",
+		"SecurityOpt", "SecondaryIPAddresses",
+		"VolumesFrom", "SecondaryIPv6Addresses",
+		"Shell",       "Warnings",
+	};
+	const struct node *word =
+		pipe->nkids == 1 && pipe->kids[0]->nkids == 1 ? pipe->kids[0]->kids[0] : NULL;
+	const char *field;
+
+	if (word == NULL || (word->kind != NODE_DOT && word->kind != NODE_VAR) ||
+	    word->fields.n == 0)
+		return "<nil>";
+	field = word->fields.v[word->fields.n - 1];
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		if (strcmp(lists[i], field) == 0)
+			return "[]";
+	return is_map(field) ? "map[]" : "<nil>";
+}
+
 static int eval_node(struct eval *ev, const struct node *n, const struct js *dot)
 {
 	const struct js *v = NULL;
@@ -350,7 +384,9 @@ static int eval_node(struct eval *ev, const struct node *n, const struct js *dot
 		return 0;
 	case NODE_ACTION:
 		rc = eval_pipe(ev, n->pipe, dot, &v);
-		if (rc == 0 && n->pipe->decl.n == 0)
+		if (rc == 0 && n->pipe->decl.n == 0 && v && js_is_null(v))
+			str_add(ev->out, null_text(n->pipe));
+		else if (rc == 0 && n->pipe->decl.n == 0)
 			format_print(v, ev->out);
 		return rc;
 	case NODE_IF:

@@ -145,11 +145,14 @@ static void man_operand(const char *word, size_t n, struct str *out)
 	str_add(out, many ? " ...\n" : "\n");
 }
 
-/* Operands are apart by blanks; brackets do not nest but in "[:TAG]". */
+/* Operands are apart by blanks, but within "[ps OPTIONS]"; brackets do not nest but in "[:TAG]". */
 static void man_usage(const char *usage, struct str *out)
 {
 	while (*usage) {
-		size_t n = strcspn(usage, " ");
+		size_t n = strcspn(usage, " "), in = strcspn(usage, "]");
+
+		if (*usage == '[' && in > n && usage[in])
+			n = in + 1;
 
 		man_operand(usage, n, out);
 		usage += n;

@@ -10,6 +10,7 @@
 #include "cmd/human.h"
 #include "cmd/volume.h"
 #include "runtime/base/own.h"
+#include "runtime/box/events.h"
 
 struct prune_flags {
 	bool all, force, volumes;
@@ -151,6 +152,7 @@ bool image_used(void *arg, const char *image_id, const char **by)
 
 struct image_choice {
 	const struct prune_filter *filter;
+	struct strv ids; /* of the images that go */
 	struct image_users users;
 	bool all;
 };
@@ -166,7 +168,19 @@ static bool image_goes(void *arg, const struct image *i)
 	if (c->filter->until && i->created > c->filter->until)
 		return false;
 	image_labels(i->config, &labels);
-	return labels_match(&c->filter->filters, &labels);
+	if (!labels_match(&c->filter->filters, &labels))
+		return false;
+	strv_add(&c->ids, i->id);
+	return true;
+}
+
+/* docker's event for all that a prune gave back. */
+static void tell_pruned(struct zl *z, const char *type, uint64_t bytes)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
+	events_say(&z->dirs, type, "prune", "", "reclaimed", text, NULL);
 }
 
 static int prune_images(struct zl *z, bool all, const struct prune_filter *filter, uint64_t *bytes,
@@ -183,6 +197,15 @@ static int prune_images(struct zl *z, bool all, const struct prune_filter *filte
 		return rc;
 	rc = image_prune(z->store, image_goes, &c, &report, &got, e);
 	box_list_free(&c.users.boxes);
+	for (size_t i = 0; i < report.n; i++) {
+		const char *id = report.v[i] + strlen("Deleted: ");
+
+		if (str_starts(report.v[i], "Deleted: ") && strv_has(&c.ids, id))
+			events_say_image(&z->dirs, "delete", id, id, NULL);
+	}
+	strv_free(&c.ids);
+	if (rc == 0)
+		tell_pruned(z, "image", got);
 	if (report.n)
 		puts("Deleted Images:");
 	for (size_t i = 0; i < report.n; i++)
@@ -259,6 +282,7 @@ static int prune_boxes(struct zl *z, const struct prune_filter *filter, uint64_t
 	}
 	if (gone)
 		puts("");
+	tell_pruned(z, "container", *bytes);
 	box_list_free(&boxes);
 	return 0;
 }
