@@ -90,16 +90,13 @@ static void set_default(char **field, const char *value)
 	*field = xstrdup(value);
 }
 
-void box_spec_init(struct box_spec *s)
+/*
+ * What is not in a spec.json: what most containers have is not written, as most of the time of a
+ * `ps` is spent on reading them. So what stands here must stay as it is.
+ */
+static void set_defaults(struct box_spec *s)
 {
-	unsigned char id[BOX_ID_LEN / 2];
-	struct timespec now;
-
 	memset(s, 0, sizeof(*s));
-	random_bytes(id, sizeof(id));
-	hex_encode(s->id, id, sizeof(id));
-	clock_gettime(CLOCK_REALTIME, &now);
-	s->created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 #define X(f) s->f = xstrdup("");
 	TEXT_FIELDS(X)
 #undef X
@@ -109,6 +106,18 @@ void box_spec_init(struct box_spec *s)
 	s->stop_timeout = STOP_TIMEOUT_DEFAULT;
 	s->shm_size = SHM_SIZE_DEFAULT;
 	s->caps = CAPS_DEFAULT;
+}
+
+void box_spec_init(struct box_spec *s)
+{
+	unsigned char id[BOX_ID_LEN / 2];
+	struct timespec now;
+
+	set_defaults(s);
+	random_bytes(id, sizeof(id));
+	hex_encode(s->id, id, sizeof(id));
+	clock_gettime(CLOCK_REALTIME, &now);
+	s->created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 void box_spec_free(struct box_spec *s)
@@ -251,23 +260,36 @@ static struct js *mount_to_json(const struct box_mount *m)
 struct js *box_spec_to_json(const struct box_spec *s)
 {
 	struct js *j = js_object(), *mounts = js_array();
+	struct box_spec usual;
 
+	set_defaults(&usual);
 	js_set_text(j, "id", s->id);
-#define X(f) js_set(j, #f, bytes_to_json(s->f));
+#define X(f)                            \
+	if (strcmp(s->f, usual.f) != 0) \
+		js_set(j, #f, bytes_to_json(s->f));
 	TEXT_FIELDS(X)
 #undef X
-#define X(f) js_set(j, #f, list_to_json(&s->f));
+#define X(f)        \
+	if (s->f.n) \
+		js_set(j, #f, list_to_json(&s->f));
 	LIST_FIELDS(X)
 #undef X
-#define X(f) js_set_bool(j, #f, s->f);
+#define X(f)                 \
+	if (s->f != usual.f) \
+		js_set_bool(j, #f, s->f);
 	BOOL_FIELDS(X)
 #undef X
-#define X(f) js_set_int(j, #f, s->f);
+#define X(f)                 \
+	if (s->f != usual.f) \
+		js_set_int(j, #f, s->f);
 	INT_FIELDS(X)
 #undef X
-#define X(f) set_u64(j, #f, s->f);
+#define X(f)                 \
+	if (s->f != usual.f) \
+		set_u64(j, #f, s->f);
 	U64_FIELDS(X)
 #undef X
+	box_spec_free(&usual);
 	js_set_int(j, "attach", s->attach);
 	for (unsigned i = 0; i < s->nmounts; i++)
 		js_push(mounts, mount_to_json(&s->mounts[i]));
@@ -331,7 +353,7 @@ int box_spec_from_json(struct box_spec *s, const struct js *j, struct err *e)
 	const char *id = js_text(js_get(j, "id"));
 	int64_t attach = 0;
 
-	box_spec_init(s);
+	set_defaults(s);
 	if (!id_valid(id)) {
 		err_set(e, EINVAL, "container spec: no valid id");
 		goto fail;
@@ -343,7 +365,9 @@ int box_spec_from_json(struct box_spec *s, const struct js *j, struct err *e)
 #define X(f) get_list(j, #f, &s->f);
 	LIST_FIELDS(X)
 #undef X
-#define X(f) s->f = js_true(js_get(j, #f));
+#define X(f)                           \
+	if (js_is_bool(js_get(j, #f))) \
+		s->f = js_true(js_get(j, #f));
 	BOOL_FIELDS(X)
 #undef X
 #define X(f) js_int(js_get(j, #f), &s->f);

@@ -169,23 +169,35 @@ int spec_read(int dirfd, struct box_spec *s, struct err *e)
 	return j ? box_spec_from_json(s, j, e) : -EIO;
 }
 
+/* What is not there is 0 or "": reading is most of the time of a `ps`. */
+static void set_number(struct js *j, const char *key, int64_t v)
+{
+	if (v)
+		js_set_int(j, key, v);
+}
+
 int state_write(int dirfd, const struct box_state *s, struct err *e)
 {
 	own_js struct js *j = js_object();
 	own_free char *text = NULL;
 
 	js_set_text(j, "status", status_names[s->status]);
-	js_set_int(j, "exit_code", s->exit_code);
-	js_set_bool(j, "oom_killed", s->oom_killed);
-	js_set_bool(j, "stopped", s->stopped);
-	js_set_text(j, "health", health_names[s->health]);
-	js_set_text(j, "error", s->error ? s->error : "");
-	js_set_int(j, "started_ns", s->started_ns);
-	js_set_int(j, "finished_ns", s->finished_ns);
-	js_set_int(j, "pid", s->pid);
-	js_set_int(j, "keeper", s->keeper);
-	js_set_text(j, "socket", s->socket ? s->socket : "");
-	js_set_int(j, "restart_count", s->restart_count);
+	set_number(j, "exit_code", s->exit_code);
+	set_number(j, "started_ns", s->started_ns);
+	set_number(j, "finished_ns", s->finished_ns);
+	set_number(j, "pid", s->pid);
+	set_number(j, "keeper", s->keeper);
+	set_number(j, "restart_count", s->restart_count);
+	if (s->oom_killed)
+		js_set_bool(j, "oom_killed", true);
+	if (s->stopped)
+		js_set_bool(j, "stopped", true);
+	if (s->health != BOX_HEALTH_NONE)
+		js_set_text(j, "health", health_names[s->health]);
+	if (s->error && s->error[0])
+		js_set_text(j, "error", s->error);
+	if (s->socket && s->socket[0])
+		js_set_text(j, "socket", s->socket);
 	text = js_dump(j, 0);
 	return file_write_atomic(dirfd, BOX_STATE_FILE, text, strlen(text), 0600, false, e);
 }
