@@ -127,6 +127,8 @@ bench: $(ZL)
 bench-kvm: $(ZL)
 	tests/lib/images.sh build/tests/images
 	ZL=$(ZL) tests/bench/kvm
+bench-life: $(ZL)
+	ZL=$(ZL) tests/bench/life
 bench-pull: $(ZL)
 	ZL=$(ZL) tests/bench/pull
 
@@ -148,7 +150,7 @@ install: $(ZL)
 clean:
 	rm -rf build
 
-.PHONY: all check check-quick check-unit check-cli check-vm check-kvm unit lint fuzz fuzzers bench bench-kvm bench-pull deps demo install clean
+.PHONY: all check check-quick check-unit check-cli check-vm check-kvm unit lint fuzz fuzzers bench bench-kvm bench-life bench-pull deps demo install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $O build/guest -name '*.d' 2>/dev/null)
