@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -224,6 +226,7 @@ static int live(struct keeper *k, struct err *e)
 }
 
 static void back_off(struct keeper *k);
+static void shrink(void);
 
 static void start_again(void *arg)
 {
@@ -241,6 +244,7 @@ static void start_again(void *arg)
 		state_set_error(&k->state, e.msg);
 		back_off(k);
 	}
+	shrink();
 }
 
 /* Answers what comes in on the control socket. */
@@ -401,6 +405,31 @@ static int prepare(struct keeper *k, struct err *e)
 	return bind_socket(k, e);
 }
 
+/* Unmaps a part of the executable that is never written to: it comes back where it is used. */
+static int forget_part(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size;
+	(void)arg;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+		uintptr_t from = (info->dlpi_addr + p->p_vaddr) & ~(page - 1);
+
+		if (p->p_type == PT_LOAD && !(p->p_flags & PF_W))
+			madvise((void *)from, info->dlpi_addr + p->p_vaddr + p->p_memsz - from,
+				MADV_DONTNEED);
+	}
+	return 0;
+}
+
+/* It will do nothing for long: what it used to come here need not stay. */
+static void shrink(void)
+{
+	malloc_trim(0);
+	dl_iterate_phdr(forget_part, NULL);
+}
+
 void keeper_run(struct holder_start *s)
 {
 	struct err e = ERR_INIT;
@@ -413,7 +442,7 @@ void keeper_run(struct holder_start *s)
 	if (confine_keeper(&e) == 0 && prepare(&k, &e) == 0) {
 		confine_past(s->dirs, k.spec->id, BOX_KEEPER_COMM, true);
 		if (live(&k, &e) == 0) {
-			malloc_trim(0);
+			shrink();
 			loop_run(k.loop);
 			_exit(0);
 		}
