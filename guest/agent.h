@@ -26,6 +26,7 @@
  *	child.c	  a task's process from clone to execve
  *	mount.c	  the container's mount tree, made in that process
  *	warm.c	  what that process will need of the file server
+ *	oom.c	  what the OOM killer did
  *	memory.c  what the container may use, and memory that comes later
  *	usage.c	  what it uses, and its processes
  *	init.c	  the small init of --init
@@ -47,7 +48,8 @@ struct agent {
 	int self;	    /* pidfd of the agent */
 	int null;	    /* the agent's own /dev/null: the container's is not to be trusted */
 	int cgroup;	    /* folder of the container's cgroup */
-	uint64_t oom_seen;  /* how often the OOM killer had struck when last asked */
+	int oom_events;	    /* its memory.events; -1: nobody counts there */
+	uint64_t oom_seen;  /* how often the OOM killer has struck in it */
 	int root_fs;	    /* virtiofs mounts; -1: none */
 	int host_fs;
 	bool sync_root;
@@ -106,6 +108,13 @@ int sync_mounts(const struct agent *a, bool root);
 void sync_start(struct agent *a, const struct wire_sync *m);
 /* A child has ended that is no task: perhaps one of these. */
 void sync_exited(struct agent *a, pid_t pid, int status);
+
+/* ---- oom.c */
+
+/* The cgroup has the memory controller now: tells the host of each OOM kill. */
+void oom_watch(struct agent *a);
+/* Whether there was one in the container's life; killed: task 1 ended by SIGKILL. */
+bool oom_struck(struct agent *a, bool killed);
 
 /* ---- sigpipe.c */
 

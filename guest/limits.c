@@ -50,6 +50,8 @@ static int apply_memory(struct agent *a, const struct wire_limits *l, struct err
 	if (l->memory_max == now->memory_max && l->memory_low == now->memory_low)
 		return 0;
 	rc = cgroup_enable(a, "memory", e);
+	if (rc == 0)
+		oom_watch(a);
 	if (rc == 0 && l->memory_max != now->memory_max)
 		rc = write_max(a, "memory.max", l->memory_max, e);
 	if (rc == 0 && l->memory_low != now->memory_low)

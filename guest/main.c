@@ -182,9 +182,13 @@ static int run(struct agent *a, uint64_t began, struct err *e)
 
 int main(void)
 {
-	static struct agent agent = {
-		.control = -1, .self = -1, .null = -1, .cgroup = -1, .root_fs = -1, .host_fs = -1
-	};
+	static struct agent agent = { .control = -1,
+				      .self = -1,
+				      .null = -1,
+				      .cgroup = -1,
+				      .oom_events = -1,
+				      .root_fs = -1,
+				      .host_fs = -1 };
 	struct rlimit files = { AGENT_FILES, AGENT_FILES };
 	uint64_t began = boot_time();
 	struct err e = ERR_INIT;

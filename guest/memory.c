@@ -260,6 +260,7 @@ void memory_apply(struct agent *a, const struct wire_boot *b)
 	m->others = m->total - unused;
 	if (cgroup_enable(a, "memory", NULL) < 0)
 		return; /* a kernel without it: the VM's size is the limit */
+	oom_watch(a);
 	watch(m);
 }
 

@@ -37,8 +37,7 @@
 /* What a workload may write before it has to wait for us. */
 #define PIPE_SIZE (256 << 10)
 
-#define STREAMS	   3
-#define VMSTAT_MAX (64 << 10)
+#define STREAMS 3
 
 struct task {
 	struct task *next;
@@ -105,22 +104,6 @@ static void task_free(struct task *t)
 	free(t);
 }
 
-/* Whether the OOM killer has struck since this was last asked; the VM has one container. */
-static bool oom_killed(struct agent *a)
-{
-	own_str struct str text = STR_INIT;
-	own_fd int proc = mount_proc(NULL);
-	uint64_t seen = a->oom_seen;
-	const char *at;
-
-	if (proc < 0 || file_read(proc, "vmstat", VMSTAT_MAX, &text, NULL) < 0)
-		return false;
-	at = strstr(text.s, "\noom_kill ");
-	if (at)
-		a->oom_seen = strtoull(at + strlen("\noom_kill "), NULL, 10);
-	return a->oom_seen > seen;
-}
-
 /* ---- what the host is told */
 
 static void send_failed(struct task *t)
@@ -172,7 +155,8 @@ static void send_exited(struct task *t)
 	} else {
 		m.code = (uint8_t)WEXITSTATUS(t->wait_status);
 	}
-	m.oom = m.code == 128 + SIGKILL && oom_killed(t->agent);
+	if (t->id == WIRE_TASK_MAIN)
+		m.oom = oom_struck(t->agent, m.code == 128 + SIGKILL);
 	wire_put_exited(&t->agent->out, &m);
 	t->end_sent = true;
 	serve_flush(t->agent);

@@ -125,6 +125,14 @@ void wire_put_ending(struct str *out, const struct wire_ending *m)
 	frame_end(out, at);
 }
 
+void wire_put_oom(struct str *out, const struct wire_oom *m)
+{
+	size_t at = frame_begin(out, WIRE_OOM);
+
+	put_u64(out, m->kills);
+	frame_end(out, at);
+}
+
 void wire_put_failed(struct str *out, const struct wire_failed *m)
 {
 	size_t at = frame_begin(out, WIRE_FAILED);
@@ -399,6 +407,14 @@ int wire_get_ending(const void *p, size_t n, struct wire_ending *m)
 
 	memset(m, 0, sizeof(*m));
 	return done(&c, cur_u32(&c, &m->task));
+}
+
+int wire_get_oom(const void *p, size_t n, struct wire_oom *m)
+{
+	struct cur c = cur_of(p, n);
+
+	memset(m, 0, sizeof(*m));
+	return done(&c, cur_u64(&c, &m->kills));
 }
 
 int wire_get_failed(const void *p, size_t n, struct wire_failed *m)

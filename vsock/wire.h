@@ -40,6 +40,7 @@
  *	PROCESS ... STATS ->                  the answer
  *	                 <-                   SYNC: what was written is to be on the host
  *	SYNCED           ->                   it is, or not, and why
+ *	OOM              ->                   whenever the OOM killer strikes
  *	ENDING           ->                   before it syncs; for a SIGKILL to task 1
  *	EXITED           ->                   after all its output was sent, and
  *	                                      synced as BOOT asked
@@ -77,6 +78,7 @@ enum wire_type {
 	WIRE_PROCESS,
 	WIRE_STATS,
 	WIRE_SYNCED,
+	WIRE_OOM,
 	/* host -> guest */
 	WIRE_BOOT = 32,
 	WIRE_EXEC,
@@ -126,7 +128,12 @@ struct wire_exited {
 	uint32_t task;
 	uint8_t code;	/* exit code, or 128 + signal */
 	uint8_t signal; /* the signal that ended it, or 0 */
-	uint8_t oom;	/* 1: the guest's OOM killer ended it */
+	uint8_t oom;	/* 1: of task 1: the guest's OOM killer struck in its life */
+};
+
+/* The OOM killer has struck in the container, so often by now. */
+struct wire_oom {
+	uint64_t kills;
 };
 
 /*

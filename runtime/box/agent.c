@@ -110,6 +110,16 @@ static int on_ending(struct agent *a, const struct wire_frame *f)
 	return 0;
 }
 
+static int on_oom(struct agent *a, const struct wire_frame *f)
+{
+	struct wire_oom m;
+
+	if (wire_get_oom(f->payload, f->len, &m) < 0)
+		return -EPROTO;
+	a->ops->oom(a->arg, &m);
+	return 0;
+}
+
 static int on_failed(struct agent *a, const struct wire_frame *f)
 {
 	struct wire_failed m;
@@ -175,9 +185,10 @@ static int on_synced(struct agent *a, const struct wire_frame *f)
 static int handle(struct agent *a, const struct wire_frame *f)
 {
 	static frame_fn *const rows[] = {
-		[WIRE_HELLO] = on_hello,     [WIRE_STARTED] = on_started, [WIRE_FAILED] = on_failed,
-		[WIRE_EXITED] = on_exited,   [WIRE_MEMORY] = on_memory,	  [WIRE_ENDING] = on_ending,
-		[WIRE_PROCESS] = on_process, [WIRE_STATS] = on_stats,	  [WIRE_SYNCED] = on_synced,
+		[WIRE_HELLO] = on_hello,   [WIRE_STARTED] = on_started, [WIRE_FAILED] = on_failed,
+		[WIRE_EXITED] = on_exited, [WIRE_MEMORY] = on_memory,	[WIRE_ENDING] = on_ending,
+		[WIRE_OOM] = on_oom,	   [WIRE_PROCESS] = on_process, [WIRE_STATS] = on_stats,
+		[WIRE_SYNCED] = on_synced,
 	};
 
 	if (f->type >= sizeof(rows) / sizeof(rows[0]) || rows[f->type] == NULL)

@@ -18,6 +18,7 @@ struct agent_ops {
 	void (*hello)(void *arg, const struct wire_hello *m);
 	void (*started)(void *arg, const struct wire_started *m);
 	void (*ending)(void *arg, const struct wire_ending *m);
+	void (*oom)(void *arg, const struct wire_oom *m);
 	void (*refused)(void *arg, const struct wire_failed *m);
 	void (*exited)(void *arg, const struct wire_exited *m);
 	/* An answer to WIRE_SYNC, or so it says. */

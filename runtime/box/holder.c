@@ -252,8 +252,6 @@ static void add_died(struct holder *h)
 	snprintf(code, sizeof(code), "%d", h->main->code);
 	snprintf(seconds, sizeof(seconds), "%lld",
 		 (long long)(state_now() - h->state.started_ns) / 1000000000);
-	if (h->state.oom_killed)
-		events_box(&h->events, h->spec, "oom", NULL);
 	events_box(&h->events, h->spec, "die", "execDuration", seconds, "exitCode", code, NULL);
 	volumes_tell(&h->events, h->spec, false);
 }

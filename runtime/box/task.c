@@ -239,6 +239,24 @@ static void on_refused(void *arg, const struct wire_failed *m)
 		task_over(t, TASK_FAILED, m->exit_code, m->message);
 }
 
+/* Something in the container was killed for want of memory. */
+static void struck(struct holder *h)
+{
+	h->state.oom_killed = true;
+	events_box(&h->events, h->spec, "oom", NULL);
+}
+
+static void on_oom(void *arg, const struct wire_oom *m)
+{
+	struct holder *h = arg;
+
+	log_step("the guest's OOM killer struck, %llu times by now", (unsigned long long)m->kills);
+	if (h->phase != HOLDER_RUNNING)
+		return;
+	struck(h);
+	state_write(h->dirfd, &h->state, NULL);
+}
+
 static void on_exited(void *arg, const struct wire_exited *m)
 {
 	struct holder *h = arg;
@@ -255,7 +273,8 @@ static void on_exited(void *arg, const struct wire_exited *m)
 		task_over(t, TASK_EXITED, m->code, "");
 		return;
 	}
-	h->state.oom_killed = m->oom;
+	if (m->oom && !h->state.oom_killed)
+		struck(h);
 	holder_end(h, TASK_EXITED, m->code, "");
 }
 
@@ -325,6 +344,7 @@ const struct agent_ops task_agent_ops = {
 	.exited = on_exited,
 	.memory = on_memory,
 	.ending = on_ending,
+	.oom = on_oom,
 	.synced = on_synced,
 	.process = on_process,
 	.stats = on_stats,

@@ -15,6 +15,7 @@ union message {
 	struct wire_open open;
 	struct wire_started started;
 	struct wire_ending ending;
+	struct wire_oom oom;
 	struct wire_failed failed;
 	struct wire_exited exited;
 	struct wire_memory memory;
@@ -67,6 +68,7 @@ static void one(const struct wire_frame *f, const uint8_t *whole)
 		CASE(WIRE_STREAM, open, open, )
 		CASE(WIRE_STARTED, started, started, )
 		CASE(WIRE_ENDING, ending, ending, )
+		CASE(WIRE_OOM, oom, oom, )
 		CASE(WIRE_FAILED, failed, failed, wire_failed_free(&m.failed))
 		CASE(WIRE_EXITED, exited, exited, )
 		CASE(WIRE_MEMORY, memory, memory, )

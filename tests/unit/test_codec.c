@@ -82,6 +82,7 @@ static void test_guest_messages(void **state)
 	static struct wire_hello hello = { 1, 123456789012, 1ULL << 40, 77 }, hello2;
 	static struct wire_open opened = { 9, WIRE_TTY }, open2;
 	static struct wire_ending ending = { WIRE_TASK_MAIN }, ending2;
+	static struct wire_oom oom = { 1ULL << 40 }, oom2;
 	static struct wire_started started = { 3, 4000000000U }, started2;
 	static struct wire_exited exited = { 2, 137, 9, 1 }, exited2;
 	own_str struct str a = STR_INIT, b = STR_INIT, c = STR_INIT, d = STR_INIT;
@@ -115,6 +116,13 @@ static void test_guest_messages(void **state)
 	assert_int_equal(wire_get_ending(f.payload, f.len, &ending2), 0);
 	assert_int_equal(ending2.task, WIRE_TASK_MAIN);
 	refuse_other_lengths(f, wire_get_ending, &ending2);
+
+	c.len = 0;
+	wire_put_oom(&c, &oom);
+	f = only_frame(&c, WIRE_OOM);
+	assert_int_equal(wire_get_oom(f.payload, f.len, &oom2), 0);
+	assert_int_equal(oom2.kills, 1ULL << 40);
+	refuse_other_lengths(f, wire_get_oom, &oom2);
 
 	wire_put_exited(&d, &exited);
 	f = only_frame(&d, WIRE_EXITED);

@@ -88,6 +88,20 @@ says() {
 	output_is $'touched\n137'
 }
 
+@test "an OOM kill of another than task 1: told at once, and kept" {
+	zl run -qd --name child -m 64m busybox sh -c 'probe mem 200; while [ ! -e /end ]; do sleep 0.1; done'
+	wait_until 60 bash -c '[ "$(zl inspect -f "{{.State.OOMKilled}} {{.State.Status}}" child)" = "true running" ]'
+	zl exec child touch /end
+	run -0 zl wait child
+	output_is 0
+	[ "$(zl inspect -f '{{.State.OOMKilled}} {{.State.ExitCode}}' child)" = "true 0" ]
+	run -0 zl events --since 1h --until 0s --filter container=child --filter event=oom --format '{{.Action}}'
+	output_is oom
+	run -0 zl start child
+	[ "$(zl inspect -f '{{.State.OOMKilled}}' child)" = false ] || [ "$(zl events --since 1h --until 0s -f container=child -f event=oom | wc -l)" = 2 ]
+	zl rm -f child
+}
+
 @test "one may map more than there is, as long as it is not touched" {
 	run --separate-stderr zl run -q --rm -m 64m busybox dd if=/dev/zero of=/dev/null bs=500M count=0
 	status_is 0
