@@ -14,13 +14,13 @@ struct run_flags {
 	struct strv add_host, annotation, attach, cap_add, cap_drop, device, device_cgroup_rule,
 		dns, dns_option, dns_search, env, env_file, expose, group_add, label, label_file,
 		link, link_local_ip, log_opt, network, network_alias, security_opt, storage_opt,
-		sysctl, mount, tmpfs, ulimit, volume, volumes_from;
+		sysctl, mount, publish, tmpfs, ulimit, volume, volumes_from;
 	const char *cgroup_parent, *cgroupns, *cidfile, *detach_keys, *domainname, *entrypoint,
 		*gpus, *hostname, *ip, *ip6, *ipc, *isolation, *kernel, *log_driver, *mac_address,
 		*machine, *name, *pid, *platform, *pull, *runtime, *stop_signal, *user, *userns,
-		*uts, *volume_driver, *workdir;
+		*uts, *volume_driver, *workdir, *publish_wait;
 	bool detach, disable_content_trust, init, interactive, oom_kill_disable, privileged, quiet,
-		read_only, rm, sig_proxy, tty, use_api_socket;
+		read_only, rm, sig_proxy, tty, use_api_socket, publish_all;
 	uint64_t shm_size;
 	int64_t memory_swappiness, oom_score_adj, stop_timeout;
 	struct limit_flags limits;

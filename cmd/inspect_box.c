@@ -4,6 +4,7 @@
 
 #include "cmd/human.h"
 #include "cmd/inspect.h"
+#include "cmd/ports.h"
 #include "cmd/show.h"
 #include "runtime/base/own.h"
 #include "runtime/box/link.h"
@@ -259,6 +260,7 @@ static struct js *network_of(const struct box *b)
 		set_addresses(endpoint, &link);
 	}
 	js_set(networks, box_network(&b->spec), endpoint);
+	js_set(j, "Ports", ports_bound(b));
 	js_set(j, "Networks", networks);
 	return j;
 }

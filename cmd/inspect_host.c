@@ -5,6 +5,7 @@
 
 #include "cmd/inspect.h"
 #include "cmd/plan.h"
+#include "cmd/ports.h"
 #include "cmd/show.h"
 #include "runtime/base/masked.h"
 #include "runtime/base/own.h"
@@ -144,7 +145,7 @@ static void set_names(struct js *j, const struct box_spec *s)
 	js_set_int(j, "OomScoreAdj", s->oom_score_adj);
 	js_set_text(j, "PidMode", "");
 	js_set_bool(j, "Privileged", s->privileged);
-	js_set_bool(j, "PublishAllPorts", false);
+	js_set_bool(j, "PublishAllPorts", s->publish_all);
 	js_set_bool(j, "ReadonlyRootfs", s->read_only);
 	js_set(j, "SecurityOpt", strings_or_null(&s->security_opts));
 	set_unless_empty(j, "Tmpfs", tmpfs_of(s));
@@ -214,7 +215,7 @@ struct js *inspect_host_config(const struct box *b)
 	js_set_text(j, "ContainerIDFile", s->cidfile);
 	js_set(j, "LogConfig", log_config_of(s));
 	js_set_text(j, "NetworkMode", box_network(s));
-	js_set(j, "PortBindings", js_object());
+	js_set(j, "PortBindings", ports_asked(b));
 	js_set(j, "RestartPolicy", restart_policy_of(s));
 	js_set_bool(j, "AutoRemove", s->auto_remove);
 	js_set_text(j, "VolumeDriver", s->volume_driver);

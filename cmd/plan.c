@@ -274,5 +274,7 @@ int plan_make(struct box_spec *s, const struct plan_input *in, struct err *e)
 		rc = caps_apply(&s->caps, &f->cap_add, &f->cap_drop, e);
 	if (rc == 0 && f->privileged)
 		s->caps = caps_all();
+	if (rc == 0)
+		rc = plan_ports(s, f, e);
 	return rc < 0 ? rc : plan_mounts(s, in, e);
 }

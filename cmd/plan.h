@@ -41,6 +41,8 @@ int plan_net(struct box_spec *s, const struct plan_input *in, struct err *e);
 int plan_restart(struct box_spec *s, const struct run_flags *f, struct err *e);
 int plan_health(struct box_spec *s, const struct run_flags *f, const struct js *config,
 		struct err *e);
+/* plan_port.c: after what is exposed is known */
+int plan_ports(struct box_spec *s, const struct run_flags *f, struct err *e);
 
 /* plan_mount.c */
 int plan_volume(struct box_spec *s, const char *text, const struct plan_host *h, struct err *e);

@@ -8,6 +8,7 @@
 #include "cmd/container.h"
 #include "cmd/human.h"
 #include "cmd/inspect.h"
+#include "cmd/ports.h"
 #include "cmd/show.h"
 #include "cmd/table_out.h"
 #include "runtime/base/own.h"
@@ -389,7 +390,7 @@ static struct js *row_of(const struct box *b, bool whole, const char *size)
 {
 	struct js *row = js_object();
 	own_free char *command = command_text(b, whole);
-	own_str struct str labels = STR_INIT;
+	own_str struct str labels = STR_INIT, ports = STR_INIT;
 	own_strv struct strv sorted = STRV_INIT;
 	char buf[128];
 	int id_len = whole ? BOX_ID_LEN : SHORT_ID_LEN;
@@ -408,7 +409,8 @@ static struct js *row_of(const struct box *b, bool whole, const char *size)
 	set_mounts(row, b, whole);
 	js_set_text(row, "Names", b->spec.name);
 	js_set_text(row, "Networks", box_network(&b->spec));
-	js_set_text(row, "Ports", "");
+	ports_column(b, &ports);
+	js_set_text(row, "Ports", ports.s ? ports.s : "");
 	human_span((now_ns() - b->spec.created_ns) / NS_PER_S, buf, sizeof(buf));
 	text_ago(buf, sizeof(buf));
 	js_set_text(row, "RunningFor", buf);

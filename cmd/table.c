@@ -35,6 +35,7 @@ const struct command *const commands[] = {
 	&cmd_logout,
 	&cmd_logs,
 	&cmd_pause,
+	&cmd_port,
 	&cmd_rename,
 	&cmd_restart,
 	&cmd_rm,

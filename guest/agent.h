@@ -27,6 +27,7 @@
  *	mount.c	  the container's mount tree, made in that process
  *	warm.c	  what that process will need of the file server
  *	oom.c	  what the OOM killer did
+ *	forward.c connections to published ports
  *	memory.c  what the container may use, and memory that comes later
  *	usage.c	  what it uses, and its processes
  *	init.c	  the small init of --init
@@ -57,6 +58,8 @@ struct agent {
 	int32_t oom_score_adj;
 	struct wire_limits limits; /* as they are applied */
 	struct memory *memory;
+	struct forward *forward; /* NULL: no port is published */
+	uint32_t address;	 /* IPv4, of the container's own interface; 0: has none */
 	struct task *tasks;
 	struct syncing *syncs;
 };
@@ -148,10 +151,19 @@ void usage_answer(struct agent *a, const struct wire_query *q);
 /* While task 1's process makes its container. */
 void warm_up(const struct agent *a, const struct wire_task *w);
 
+/* ---- forward.c */
+
+/* Listens for the host's connections to published ports. */
+int forward_start(struct agent *a, struct err *e);
+/* The workload has ended: sends what it wrote into its connections, as far as the host takes it. */
+void forward_flush(struct agent *a);
+
 /* ---- link.c */
 
 /* Brings the loopback up, and the interfaces that BOOT describes. */
 int link_up(const struct wire_link *links, uint32_t n, struct err *e);
+/* The first IPv4 address of theirs, in network order; 0: there is none. */
+uint32_t link_address(const struct wire_link *links, uint32_t n);
 
 /* Exit codes of a task that could not be started. */
 #define EXIT_TOO_LATE	 1 /* docker's client says so before it tries */

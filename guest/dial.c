@@ -5,22 +5,13 @@
 #include <sys/time.h>
 
 #include "guest/agent.h"
+#include "guest/vsock.h"
 #include "runtime/base/own.h"
 
-/* linux/vm_sockets.h, which not every C library can include. */
-#define VSOCK_CID_HOST	      2U
-#define VSOCK_CID_ANY	      UINT32_MAX
 #define VSOCK_CONNECT_TIMEOUT 6 /* SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD: a struct timeval */
 
 /* The kernel's own is 2 s: too short for a host so busy that our holder does not get its turn. */
 #define DIAL_TIMEOUT_S 60
-
-struct vsock_address {
-	sa_family_t family;
-	uint16_t reserved;
-	uint32_t port, cid;
-	uint8_t flags, zero[3];
-};
 
 /*
  * A port that needs CAP_NET_BIND_SERVICE: by it the host tells us from whoever else in the VM

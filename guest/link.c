@@ -114,23 +114,50 @@ static size_t parse_address(const char *text, int *family, void *out)
 	return *family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr);
 }
 
+/* "10.0.2.15/24"; the address's number of bytes, or 0. */
+static size_t parse_prefix(const char *text, int *family, void *out, uint64_t *prefix)
+{
+	const char *slash = strchr(text, '/');
+	char addr[ADDRESS_MAX];
+	size_t n;
+
+	if (slash == NULL || slash - text >= ADDRESS_MAX)
+		return 0;
+	memcpy(addr, text, (size_t)(slash - text));
+	addr[slash - text] = 0;
+	n = parse_address(addr, family, out);
+	return n && parse_u64(slash + 1, 0, 8 * n, prefix) ? n : 0;
+}
+
+uint32_t link_address(const struct wire_link *links, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < links[i].addresses.n; k++) {
+			uint8_t bytes[sizeof(struct in6_addr)];
+			uint64_t prefix;
+			uint32_t v4;
+			int family;
+
+			if (parse_prefix(links[i].addresses.v[k], &family, bytes, &prefix) !=
+			    sizeof(v4))
+				continue;
+			memcpy(&v4, bytes, sizeof(v4));
+			return v4;
+		}
+	}
+	return 0;
+}
+
 static bool add_address(struct requests *r, int index, const char *text)
 {
 	uint32_t flags = IFA_F_PERMANENT | IFA_F_NODAD;
-	const char *slash = strchr(text, '/');
-	char addr[ADDRESS_MAX];
 	uint8_t bytes[sizeof(struct in6_addr)];
 	struct ifaddrmsg *m;
 	uint64_t prefix;
 	int family;
-	size_t n;
+	size_t n = parse_prefix(text, &family, bytes, &prefix);
 
-	if (slash == NULL || slash - text >= ADDRESS_MAX)
-		return false;
-	memcpy(addr, text, (size_t)(slash - text));
-	addr[slash - text] = 0;
-	n = parse_address(addr, &family, bytes);
-	if (n == 0 || !parse_u64(slash + 1, 0, 8 * n, &prefix))
+	if (n == 0)
 		return false;
 	m = request(r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*m));
 	if (m == NULL)

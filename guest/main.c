@@ -170,6 +170,9 @@ static int run(struct agent *a, uint64_t began, struct err *e)
 		task_start(a, &boot.task, &boot);
 	if (rc == 0)
 		rc = link_up(boot.links, boot.nlinks, e);
+	a->address = link_address(boot.links, boot.nlinks);
+	if (rc == 0 && boot.flags & WIRE_BOOT_FORWARD)
+		rc = forward_start(a, e);
 	if (rc == 0)
 		rc = serve_start(a, e);
 	if (rc == 0) {

@@ -143,6 +143,7 @@ static void send_exited(struct task *t)
 	if (t->id == WIRE_TASK_MAIN) {
 		int rc;
 
+		forward_flush(t->agent);
 		if (t->agent->host_fs >= 0 || t->agent->sync_root)
 			send_ending(t->agent);
 		rc = sync_mounts(t->agent, t->agent->sync_root);

@@ -31,7 +31,7 @@
 	 WIRE_TASK_NO_STDOUT | WIRE_TASK_NO_STDERR | WIRE_TASK_NO_NEW_PRIVS | WIRE_TASK_UNPACK)
 #define BOOT_FLAGS                                                                 \
 	(WIRE_BOOT_ROOT_READ_ONLY | WIRE_BOOT_SYNC_ROOT | WIRE_BOOT_SYSTEM_PATHS | \
-	 WIRE_BOOT_CGROUP_WRITE | WIRE_BOOT_NO_SHM)
+	 WIRE_BOOT_CGROUP_WRITE | WIRE_BOOT_NO_SHM | WIRE_BOOT_FORWARD)
 
 /* ---- writing */
 
@@ -265,6 +265,16 @@ void wire_put_time(struct str *out, const struct wire_time *m)
 	size_t at = frame_begin(out, WIRE_TIME);
 
 	put_u64(out, m->realtime_ns);
+	frame_end(out, at);
+}
+
+void wire_put_forward(struct str *out, const struct wire_forward *m)
+{
+	size_t at = frame_begin(out, WIRE_FORWARD);
+
+	put_u8(out, m->proto);
+	put_u16(out, m->port);
+	put_u32(out, m->patience_ms);
 	frame_end(out, at);
 }
 
@@ -665,6 +675,16 @@ int wire_get_synced(const void *p, size_t n, struct wire_synced *m)
 	memset(m, 0, sizeof(*m));
 	return done(&c,
 		    cur_u32(&c, &m->request) && cur_u32(&c, &m->error) && m->error <= ERRNO_MAX);
+}
+
+int wire_get_forward(const void *p, size_t n, struct wire_forward *m)
+{
+	struct cur c = cur_of(p, n);
+
+	memset(m, 0, sizeof(*m));
+	return done(&c, cur_u8(&c, &m->proto) && cur_u16(&c, &m->port) &&
+				cur_u32(&c, &m->patience_ms) && m->proto <= WIRE_FORWARD_UDP &&
+				m->port != 0);
 }
 
 int wire_frame_next(const void *buf, size_t n, struct wire_frame *f)

@@ -32,6 +32,7 @@ void wire_put_process(struct str *out, const struct wire_process *m);
 void wire_put_stats(struct str *out, const struct wire_stats *m);
 void wire_put_sync(struct str *out, const struct wire_sync *m);
 void wire_put_synced(struct str *out, const struct wire_synced *m);
+void wire_put_forward(struct str *out, const struct wire_forward *m);
 
 int wire_get_hello(const void *p, size_t n, struct wire_hello *m);
 int wire_get_open(const void *p, size_t n, struct wire_open *m);
@@ -52,6 +53,7 @@ int wire_get_process(const void *p, size_t n, struct wire_process *m);
 int wire_get_stats(const void *p, size_t n, struct wire_stats *m);
 int wire_get_sync(const void *p, size_t n, struct wire_sync *m);
 int wire_get_synced(const void *p, size_t n, struct wire_synced *m);
+int wire_get_forward(const void *p, size_t n, struct wire_forward *m);
 
 void wire_failed_free(struct wire_failed *m);
 void wire_boot_free(struct wire_boot *m);

@@ -48,11 +48,21 @@
  *	                                      moment after EXITED of task 1
  *
  * Task 1 is the container's own process; when it ends, all others are killed.
+ *
+ * Where BOOT has WIRE_BOOT_FORWARD, the host dials WIRE_PORT_FORWARD in the
+ * guest, from STARTED on, for each connection (and each peer of a datagram
+ * socket) that a published port gets. It begins with a frame FORWARD; the
+ * agent connects within the guest and answers with the byte
+ * WIRE_FORWARD_OPEN, or resets when nothing listens. Then raw bytes go both
+ * ways, half-closed as each side is; or datagrams, each after its length as
+ * u16.
  */
 
 #define WIRE_VERSION	  1
 #define WIRE_PORT_CONTROL 1024
 #define WIRE_PORT_STREAM  1025
+/* The one port at which the guest listens: see struct wire_forward. */
+#define WIRE_PORT_FORWARD 1026
 /*
  * The agent dials from ports up to this one, which in the guest take CAP_NET_BIND_SERVICE; the
  * host refuses all others: anybody in the container can open a vsock.
@@ -88,6 +98,7 @@ enum wire_type {
 	WIRE_TIME,
 	WIRE_QUERY,
 	WIRE_SYNC,
+	WIRE_FORWARD,
 };
 
 enum wire_stream {
@@ -221,6 +232,21 @@ struct wire_stats {
 	uint64_t net_rx, net_tx; /* bytes, but for the loopback's */
 };
 
+/* struct wire_forward.proto */
+#define WIRE_FORWARD_TCP 0
+#define WIRE_FORWARD_UDP 1
+/* What the guest answers, once it is connected. */
+#define WIRE_FORWARD_OPEN 'o'
+/* Longest datagram. */
+#define WIRE_DATAGRAM_MAX 65535U
+
+/* The first frame of a connection to WIRE_PORT_FORWARD. */
+struct wire_forward {
+	uint8_t proto;
+	uint16_t port;	      /* in the container; not 0 */
+	uint32_t patience_ms; /* TCP: so long it may take until somebody listens there */
+};
+
 /* struct wire_task.flags */
 #define WIRE_TASK_TTY	       (1U << 0) /* a pseudo-terminal: one WIRE_TTY stream */
 #define WIRE_TASK_STDIN	       (1U << 1) /* stdin is connected; else /dev/null */
@@ -293,6 +319,7 @@ struct wire_link {
 #define WIRE_BOOT_SYSTEM_PATHS	 (1U << 2) /* nothing of /proc and /sys is masked or read-only */
 #define WIRE_BOOT_CGROUP_WRITE	 (1U << 3) /* /sys/fs/cgroup is writable */
 #define WIRE_BOOT_NO_SHM	 (1U << 4) /* without /dev/shm */
+#define WIRE_BOOT_FORWARD	 (1U << 5) /* listen at WIRE_PORT_FORWARD */
 #define WIRE_OOM_SCORE_MAX	 1000
 
 struct wire_boot {

@@ -219,7 +219,8 @@ void boot_frame(struct str *out, const struct box_spec *spec, uint64_t room, uns
 		  (spec->auto_remove ? 0 : WIRE_BOOT_SYNC_ROOT) |
 		  (spec->system_paths ? WIRE_BOOT_SYSTEM_PATHS : 0) |
 		  (spec->writable_cgroups ? WIRE_BOOT_CGROUP_WRITE : 0) |
-		  (strcmp(spec->ipc, "none") == 0 ? WIRE_BOOT_NO_SHM : 0);
+		  (strcmp(spec->ipc, "none") == 0 ? WIRE_BOOT_NO_SHM : 0) |
+		  (spec->nports ? WIRE_BOOT_FORWARD : 0);
 	b.realtime_ns = (uint64_t)state_now();
 	b.shm_size = spec->shm_size;
 	boot_limits(&b.limits, &spec->limits);

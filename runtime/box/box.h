@@ -62,6 +62,13 @@ enum box_health_status {
 	BOX_HEALTH_UNHEALTHY,
 };
 
+/* What a published port came to be on the host. */
+struct box_port_bound {
+	char ip[BOX_IP_MAX];
+	uint16_t host_port, port;
+	bool udp;
+};
+
 struct box_state {
 	enum box_status status;
 	int exit_code; /* also of a start that failed: then status is CREATED */
@@ -74,6 +81,8 @@ struct box_state {
 	int keeper;			 /* of the keeper (keeper.h), 0: there is none */
 	char *socket;			 /* its control socket; "" when not running */
 	unsigned restart_count;
+	struct box_port_bound *ports; /* while it runs */
+	unsigned nports;
 };
 
 struct box {

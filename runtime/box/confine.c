@@ -12,6 +12,7 @@
 #include "runtime/base/confine.h"
 #include "runtime/base/own.h"
 #include "runtime/box/holder.h"
+#include "runtime/box/publish.h"
 #include "runtime/box/state.h"
 #include "runtime/virtio/fs.h"
 #include "runtime/virtio/net.h"
@@ -245,6 +246,7 @@ int confine_loop(struct holder *h, struct err *e)
 
 	c->lists[0] = machine_calls(h->vm.machine); /* first: what both have is noted as its */
 	c->lists[1] = &holder_loop_calls;
+	c->lists[2] = h->publish ? &publish_calls : NULL;
 	c->child = machine_pid(h->vm.machine);
 	if (rc == 0)
 		rc = confine_rules_add(c->rules, RESOLV_CONF, CONFINE_READ, e);

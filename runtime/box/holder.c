@@ -21,6 +21,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/parse.h"
 #include "runtime/box/placement.h"
+#include "runtime/box/publish.h"
 #include "runtime/box/restart.h"
 #include "runtime/box/state.h"
 #include "runtime/box/volume.h"
@@ -192,6 +193,7 @@ void holder_started(struct holder *h)
 	for (unsigned i = 0; i < h->nwaiting; i++)
 		request_signal(h, h->waiting[i]);
 	h->nwaiting = 0;
+	publish_serve(h->publish, h->vm.vsock, (uint64_t)h->spec->publish_wait);
 	agent_keep_time(h->agent);
 	malloc_trim(0);
 }
@@ -226,6 +228,7 @@ static void write_end(struct holder *h)
 {
 	const struct task *t = h->main;
 
+	state_drop_ports(&h->state);
 	h->state.exit_code = t->code;
 	state_set_error(&h->state, t->message);
 	h->state.finished_ns = state_now();
@@ -296,6 +299,8 @@ static void finish(struct holder *h)
 	own_fd int guard = -1;
 
 	h->phase = HOLDER_ENDED;
+	publish_close(h->publish);
+	h->publish = NULL;
 	if (h->spec->auto_remove)
 		guard = box_guard(h->dirs, LOCK_SH, NULL);
 	if (h->main->started)
@@ -454,6 +459,9 @@ static int start(struct holder *h, struct holder_start *s, struct err *e)
 	if (rc < 0)
 		return rc;
 	begin_state(h);
+	h->publish = publish_open(h->loop, h->spec, &h->state, e);
+	if (h->publish == NULL && h->spec->nports)
+		return -EADDRINUSE;
 	rc = state_write(h->dirfd, &h->state, e);
 	if (rc == 0)
 		rc = s->listen >= 0 ? ctl_listen(h->ctl, s->listen, e) : open_control(h, e);
@@ -510,6 +518,9 @@ void holder_run(struct holder_start *s)
 	if (rc == 0)
 		rc = confine_holder(&e);
 	s->box->state.error = s->box->state.socket = NULL;
+	s->box->state.ports = NULL;
+	s->box->state.nports = h.state.nports = 0;
+	h.state.ports = NULL;
 	h.loop = loop_new(&e);
 	if (h.loop == NULL)
 		_exit(BOX_CODE_FAILED);

@@ -39,6 +39,7 @@
  *	pause.c		pause and unpause
  *	query.c		what the container uses
  *	health.c	health checks
+ *	publish.c	published ports
  *	launch.c	how it is started (in the starting zl)
  *	keeper.c	who starts it again (a process of its own)
  *
@@ -105,6 +106,7 @@ struct holder {
 	struct ctl_peer *starter; /* the client that is the foreground; NULL once gone */
 	struct logfile *log;
 	struct events events;
+	struct publish *publish; /* NULL: no port is */
 	struct agent *agent;
 	struct vm vm;
 	struct {

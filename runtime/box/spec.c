@@ -2,6 +2,7 @@
 #include "runtime/box/spec.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,6 +16,9 @@
 #define CAPS_DEFAULT                                                                         \
 	(1ULL << 0 | 1ULL << 1 | 1ULL << 3 | 1ULL << 4 | 1ULL << 5 | 1ULL << 6 | 1ULL << 7 | \
 	 1ULL << 8 | 1ULL << 10 | 1ULL << 13 | 1ULL << 18 | 1ULL << 27 | 1ULL << 29 | 1ULL << 31)
+
+/* ours: docker resets who comes too early */
+#define PUBLISH_WAIT_DEFAULT (10LL * 1000000000)
 
 /* Most mounts a spec.json may hold. */
 #define SPEC_MOUNTS_MAX 1024
@@ -64,7 +68,8 @@
 	X(init)        \
 	X(read_only)   \
 	X(privileged)  \
-	X(auto_remove) X(detached) X(no_new_privs) X(system_paths) X(writable_cgroups)
+	X(auto_remove) \
+	X(detached) X(publish_all) X(no_new_privs) X(system_paths) X(writable_cgroups)
 #define MOUNT_TEXT_FIELDS(X) X(source) X(target) X(options) X(name) X(subpath) X(mode)
 #define MOUNT_BOOL_FIELDS(X) X(read_only) X(by_mount) X(nocopy) X(anonymous)
 #define INT_FIELDS(X)               \
@@ -75,7 +80,7 @@
 	X(health.timeout_ns)        \
 	X(health.start_period_ns)   \
 	X(health.start_interval_ns) \
-	X(health.retries) X(oom_score_adj) X(limits.memory_swap) X(limits.cpu_quota)
+	X(health.retries) X(publish_wait) X(oom_score_adj) X(limits.memory_swap) X(limits.cpu_quota)
 /* Unsigned ones are kept as decimal text: JSON numbers end at 2^63. */
 #define U64_FIELDS(X)                \
 	X(caps)                      \
@@ -104,6 +109,7 @@ static void set_defaults(struct box_spec *s)
 	set_default(&s->ipc, "private");
 	set_default(&s->log_driver, "json-file");
 	s->stop_timeout = STOP_TIMEOUT_DEFAULT;
+	s->publish_wait = PUBLISH_WAIT_DEFAULT;
 	s->shm_size = SHM_SIZE_DEFAULT;
 	s->caps = CAPS_DEFAULT;
 }
@@ -131,6 +137,7 @@ void box_spec_free(struct box_spec *s)
 	for (unsigned i = 0; i < s->nmounts; i++)
 		box_mount_free(&s->mounts[i]);
 	free(s->mounts);
+	free(s->ports);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -257,9 +264,27 @@ static struct js *mount_to_json(const struct box_mount *m)
 	return j;
 }
 
+void box_spec_add_port(struct box_spec *s, const struct box_port *p)
+{
+	s->ports = xrealloc(s->ports, (s->nports + 1) * sizeof(*s->ports));
+	s->ports[s->nports++] = *p;
+}
+
+static struct js *port_to_json(const struct box_port *p)
+{
+	struct js *j = js_object();
+
+	js_set_text(j, "ip", p->ip);
+	js_set_int(j, "first", p->first);
+	js_set_int(j, "last", p->last);
+	js_set_int(j, "port", p->port);
+	js_set_bool(j, "udp", p->udp);
+	return j;
+}
+
 struct js *box_spec_to_json(const struct box_spec *s)
 {
-	struct js *j = js_object(), *mounts = js_array();
+	struct js *j = js_object(), *mounts = js_array(), *ports = js_array();
 	struct box_spec usual;
 
 	set_defaults(&usual);
@@ -294,6 +319,9 @@ struct js *box_spec_to_json(const struct box_spec *s)
 	for (unsigned i = 0; i < s->nmounts; i++)
 		js_push(mounts, mount_to_json(&s->mounts[i]));
 	js_set(j, "mounts", mounts);
+	for (unsigned i = 0; i < s->nports; i++)
+		js_push(ports, port_to_json(&s->ports[i]));
+	js_set(j, "ports", ports);
 	return j;
 }
 
@@ -343,6 +371,29 @@ static int get_mounts(struct box_spec *s, const struct js *mounts, struct err *e
 	return 0;
 }
 
+static uint16_t get_port(const struct js *j, const char *key)
+{
+	int64_t v;
+
+	return js_int(js_get(j, key), &v) && v >= 0 && v <= UINT16_MAX ? (uint16_t)v : 0;
+}
+
+static void get_ports(struct box_spec *s, const struct js *ports)
+{
+	for (size_t i = 0; i < js_len(ports); i++) {
+		const struct js *j = js_at(ports, i);
+		const char *ip = js_text(js_get(j, "ip"));
+		struct box_port p = { .first = get_port(j, "first"),
+				      .last = get_port(j, "last"),
+				      .port = get_port(j, "port"),
+				      .udp = js_true(js_get(j, "udp")) };
+
+		snprintf(p.ip, sizeof(p.ip), "%s", ip ? ip : "");
+		if (p.port)
+			box_spec_add_port(s, &p);
+	}
+}
+
 static bool id_valid(const char *id)
 {
 	return id && strlen(id) == BOX_ID_LEN && strspn(id, "0123456789abcdef") == BOX_ID_LEN;
@@ -383,6 +434,7 @@ int box_spec_from_json(struct box_spec *s, const struct js *j, struct err *e)
 		err_set(e, EINVAL, "container spec: no command");
 		goto fail;
 	}
+	get_ports(s, js_get(j, "ports"));
 	if (get_mounts(s, js_get(j, "mounts"), e) < 0) {
 		err_wrap(e, "container spec");
 		goto fail;

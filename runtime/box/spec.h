@@ -14,6 +14,7 @@
  * container's folder, never changed by running. Pure data.
  */
 #define BOX_ID_LEN 64 /* hex digits */
+#define BOX_IP_MAX 46 /* an address as text */
 
 enum box_mount_kind {
 	BOX_MOUNT_BIND,
@@ -34,6 +35,14 @@ struct box_mount {
 	bool nocopy;	/* volume: nothing of the image's is copied into it */
 	bool anonymous; /* volume: nobody gave it a name */
 	struct strv volume_labels, volume_options; /* for one that is made; not kept */
+};
+
+/* -p: a port of the container's that the host gives out. */
+struct box_port {
+	char ip[BOX_IP_MAX];  /* of the host, numeric; "": all it has */
+	uint16_t first, last; /* of the host: the first of these that is free; 0: any */
+	uint16_t port;	      /* of the container */
+	bool udp;
 };
 
 /* How docker's attach flags (-a, -d) came out: which streams `run` follows. */
@@ -128,6 +137,11 @@ struct box_spec {
 	struct strv volumes_from; /* for inspect: as typed */
 	struct box_mount *mounts;
 	unsigned nmounts;
+	struct box_port *ports;
+	unsigned nports;
+	bool publish_all; /* for inspect: -P */
+	/* ns after the start: so long who connects to a port waits until somebody listens */
+	int64_t publish_wait;
 };
 
 void box_spec_init(struct box_spec *s); /* empty strings, docker's defaults, a new random id */
@@ -137,6 +151,7 @@ struct box_mount *box_spec_add_mount(struct box_spec *s, enum box_mount_kind kin
 				     const char *source, const char *target, const char *options,
 				     bool read_only);
 void box_mount_free(struct box_mount *m);
+void box_spec_add_port(struct box_spec *s, const struct box_port *p);
 struct js *box_spec_to_json(const struct box_spec *s);
 int box_spec_from_json(struct box_spec *s, const struct js *j, struct err *e);
 

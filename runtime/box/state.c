@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -118,10 +119,19 @@ void state_set_error(struct box_state *s, const char *text)
 	s->error = xstrdup(text ? text : "");
 }
 
+void state_drop_ports(struct box_state *s)
+{
+	free(s->ports);
+	s->ports = NULL;
+	s->nports = 0;
+}
+
 void state_set_socket(struct box_state *s, const char *path)
 {
 	free(s->socket);
 	s->socket = xstrdup(path ? path : "");
+	if (path == NULL) /* without a holder nothing is published */
+		state_drop_ports(s);
 }
 
 void state_free(struct box_state *s)
@@ -129,6 +139,7 @@ void state_free(struct box_state *s)
 	free(s->error);
 	free(s->socket);
 	s->error = s->socket = NULL;
+	state_drop_ports(s);
 }
 
 bool state_claims_holder(const struct box_state *s)
@@ -176,6 +187,22 @@ static void set_number(struct js *j, const char *key, int64_t v)
 		js_set_int(j, key, v);
 }
 
+static struct js *ports_to_json(const struct box_state *s)
+{
+	struct js *ports = js_array();
+
+	for (unsigned i = 0; i < s->nports; i++) {
+		struct js *j = js_object();
+
+		js_set_text(j, "ip", s->ports[i].ip);
+		js_set_int(j, "host_port", s->ports[i].host_port);
+		js_set_int(j, "port", s->ports[i].port);
+		js_set_bool(j, "udp", s->ports[i].udp);
+		js_push(ports, j);
+	}
+	return ports;
+}
+
 int state_write(int dirfd, const struct box_state *s, struct err *e)
 {
 	own_js struct js *j = js_object();
@@ -198,6 +225,8 @@ int state_write(int dirfd, const struct box_state *s, struct err *e)
 		js_set_text(j, "error", s->error);
 	if (s->socket && s->socket[0])
 		js_set_text(j, "socket", s->socket);
+	if (s->nports)
+		js_set(j, "ports", ports_to_json(s));
 	text = js_dump(j, 0);
 	return file_write_atomic(dirfd, BOX_STATE_FILE, text, strlen(text), 0600, false, e);
 }
@@ -217,6 +246,24 @@ static int64_t int_of(const struct js *j, const char *key, int64_t min, int64_t 
 	int64_t v;
 
 	return js_int(js_get(j, key), &v) && v >= min && v <= max ? v : 0;
+}
+
+static void get_ports(struct box_state *s, const struct js *ports)
+{
+	size_t n = js_len(ports);
+
+	state_drop_ports(s);
+	s->ports = n ? xcalloc(n, sizeof(*s->ports)) : NULL;
+	for (; s->nports < n; s->nports++) {
+		const struct js *j = js_at(ports, s->nports);
+		struct box_port_bound *p = &s->ports[s->nports];
+		const char *ip = js_text(js_get(j, "ip"));
+
+		snprintf(p->ip, sizeof(p->ip), "%s", ip ? ip : "");
+		p->host_port = (uint16_t)int_of(j, "host_port", 0, UINT16_MAX);
+		p->port = (uint16_t)int_of(j, "port", 0, UINT16_MAX);
+		p->udp = js_true(js_get(j, "udp"));
+	}
 }
 
 int state_read(int dirfd, struct box_state *s, struct err *e)
@@ -241,6 +288,7 @@ int state_read(int dirfd, struct box_state *s, struct err *e)
 	s->pid = (int)int_of(j, "pid", 0, INT32_MAX);
 	s->keeper = (int)int_of(j, "keeper", 0, INT32_MAX);
 	s->restart_count = (unsigned)int_of(j, "restart_count", 0, UINT32_MAX);
+	get_ports(s, js_get(j, "ports"));
 	return 0;
 }
 

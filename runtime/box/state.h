@@ -64,6 +64,8 @@ void state_free(struct box_state *s);
 /* Replaces s->error; NULL is "". */
 void state_set_error(struct box_state *s, const char *text);
 void state_set_socket(struct box_state *s, const char *path);
+/* Nothing is published any more. */
+void state_drop_ports(struct box_state *s);
 int64_t state_now(void);
 /* Whether the state claims that a holder is at work. */
 bool state_claims_holder(const struct box_state *s);

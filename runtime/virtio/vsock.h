@@ -26,7 +26,7 @@
 #define VSOCK_GUEST_CID 3
 #define VSOCK_BUF_SIZE	(256U << 10)
 /* Most connections at a time; past them the guest's dials are refused. */
-#define VSOCK_CONNS_MAX 1024U
+#define VSOCK_CONNS_MAX 8192U
 
 struct vsock_conn;
 
@@ -78,11 +78,14 @@ uint32_t vsock_guest_port(const struct vsock_conn *c);
 void vsock_want_pull(struct vsock_conn *c);
 /*
  * Sends bytes, keeping those that do not fit at once in a buffer of the
- * connection's own; for control messages. Not together with pull. 0, or
+ * connection's own; for control messages, also before the guest accepted a
+ * dial. They go before what pull brings. 0, or
  * -ENOBUFS when more than `limit` bytes (VSOCK_SEND_MAX) would be waiting.
  */
 #define VSOCK_SEND_MAX (8U << 20)
 int vsock_send(struct vsock_conn *c, const void *buf, size_t n);
+/* How many bytes of vsock_send's wait to be sent. */
+size_t vsock_waiting(const struct vsock_conn *c);
 /* Offers kept data to push again. */
 void vsock_resume(struct vsock_conn *c);
 /* No more data to the guest, after what waits was sent. */

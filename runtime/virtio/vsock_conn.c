@@ -82,7 +82,9 @@ static struct vsock_conn *conn_new(struct vsock_dev *v, uint32_t host_port, uint
 	c->dev = v;
 	c->host_port = host_port;
 	c->guest_port = guest_port;
-	c->buf_alloc = v->nconns < VSOCK_BIG_CONNS ? VSOCK_BUF_SIZE : VSOCK_BUF_SMALL;
+	c->buf_alloc = v->nconns < VSOCK_BIG_CONNS    ? VSOCK_BUF_SIZE
+		       : v->nconns < VSOCK_MANY_CONNS ? VSOCK_BUF_SMALL
+						      : VSOCK_BUF_LEAST;
 	TAILQ_INSERT_TAIL(bucket(v, host_port, guest_port), c, hash_link);
 	TAILQ_INSERT_TAIL(&v->all, c, all_link);
 	c->hashed = true;
@@ -437,6 +439,11 @@ int vsock_send(struct vsock_conn *c, const void *buf, size_t n)
 	c->out_len += n;
 	vsock_ready(c);
 	return 0;
+}
+
+size_t vsock_waiting(const struct vsock_conn *c)
+{
+	return c->out_len - c->out_off;
 }
 
 void vsock_resume(struct vsock_conn *c)

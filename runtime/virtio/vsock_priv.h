@@ -9,10 +9,12 @@
 #define VSOCK_HOST_CID 2
 /* The first of the ports our own dials come from. */
 #define VSOCK_PORT_FIRST 0x40000000U
-#define VSOCK_BUCKETS	 256U
-/* Connections beyond these are granted VSOCK_BUF_SMALL only: 46 MiB in all at worst. */
-#define VSOCK_BIG_CONNS 64U
-#define VSOCK_BUF_SMALL (32U << 10)
+#define VSOCK_BUCKETS	 2048U
+/* The first may have VSOCK_BUF_SIZE waiting, those beyond less: 53 MiB in all at worst. */
+#define VSOCK_BIG_CONNS	 64U
+#define VSOCK_BUF_SMALL	 (32U << 10)
+#define VSOCK_MANY_CONNS 384U
+#define VSOCK_BUF_LEAST	 (4U << 10)
 /* Answers to packets of no connection that may wait before the guest has to. */
 #define VSOCK_STRAY_RESETS 128U
 #define VSOCK_RESETS	   (VSOCK_CONNS_MAX + VSOCK_STRAY_RESETS)

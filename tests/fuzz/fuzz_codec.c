@@ -30,6 +30,7 @@ union message {
 	struct wire_stats stats;
 	struct wire_sync sync;
 	struct wire_synced synced;
+	struct wire_forward forward;
 };
 
 #define CASE(TYPE, name, field, release)                               \
@@ -83,6 +84,7 @@ static void one(const struct wire_frame *f, const uint8_t *whole)
 		CASE(WIRE_STATS, stats, stats, )
 		CASE(WIRE_SYNC, sync, sync, )
 		CASE(WIRE_SYNCED, synced, synced, )
+		CASE(WIRE_FORWARD, forward, forward, )
 	default:
 		if (!one_item(f, &out))
 			return;

@@ -163,6 +163,7 @@ make_images() {
 	musl-gcc -Os -static -s -o "$work/root/bin/probe" "$lib/probe.c" \
 		-idirafter /usr/include -idirafter "/usr/include/$(gcc -dumpmachine)"
 	musl-gcc -Os -static -s -o "$work/root/bin/daxops" "$lib/daxops.c"
+	musl-gcc -Os -static -s -o "$work/root/bin/netserve" "$lib/netserve.c"
 	tar -C "$work/root" --sort=name --mtime=@1700000000 --owner=0 --group=0 -cf "$work/base.tar" .
 	printf '%s\n' 'dir home/user 0755 1000 1000' 'file etc/second-layer 0644 0 0 second' |
 		python3 "$lib/mktar.py" >"$work/second.tar"
@@ -233,7 +234,7 @@ make_images() {
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
 	out=$1
 	mkdir -p "$(dirname "$out")"
-	stamp=$(cat "$lib"/{images.sh,mktar.py,fsops.c,netops.c,probe.c,daxops.c} "$(command -v busybox)" | sha256sum | cut -c1-16)
+	stamp=$(cat "$lib"/{images.sh,mktar.py,fsops.c,netops.c,probe.c,daxops.c,netserve.c} "$(command -v busybox)" | sha256sum | cut -c1-16)
 	made() {
 		[ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]
 	}

@@ -262,6 +262,27 @@ static void test_small_host_messages(void **state)
 	refuse_other_lengths(f, wire_get_time, &time2);
 }
 
+static void test_forward(void **state)
+{
+	struct wire_forward m = { WIRE_FORWARD_UDP, 53, 10000 }, m2;
+	own_str struct str s = STR_INIT;
+	struct wire_frame f;
+
+	(void)state;
+	wire_put_forward(&s, &m);
+	f = only_frame(&s, WIRE_FORWARD);
+	assert_int_equal(wire_get_forward(f.payload, f.len, &m2), 0);
+	assert_int_equal(m2.proto, WIRE_FORWARD_UDP);
+	assert_int_equal(m2.port, 53);
+	assert_int_equal(m2.patience_ms, 10000);
+	refuse_other_lengths(f, wire_get_forward, &m2);
+	s.s[WIRE_HEADER_SIZE] = 2; /* neither */
+	assert_int_equal(wire_get_forward(f.payload, f.len, &m2), -EPROTO);
+	s.s[WIRE_HEADER_SIZE] = WIRE_FORWARD_TCP;
+	s.s[WIRE_HEADER_SIZE + 1] = 0; /* no port */
+	assert_int_equal(wire_get_forward(f.payload, f.len, &m2), -EPROTO);
+}
+
 static void test_limits(void **state)
 {
 	static const struct {
@@ -565,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_failed),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_small_host_messages),
+		cmocka_unit_test(test_forward),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_boot),

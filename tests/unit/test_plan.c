@@ -263,6 +263,82 @@ static void test_mounts(void **state)
 	done();
 }
 
+/* "ip:first-last:port/proto" of each. */
+static const char *ports_text(void)
+{
+	static struct str out;
+
+	out.len = 0;
+	str_add(&out, "");
+	for (unsigned i = 0; i < spec.nports; i++) {
+		const struct box_port *p = &spec.ports[i];
+
+		str_addf(&out, "%s%s %u-%u %u/%s", i ? ", " : "", p->ip, p->first, p->last, p->port,
+			 p->udp ? "udp" : "tcp");
+	}
+	return out.s;
+}
+
+static void test_ports(void **state)
+{
+	static const struct {
+		const char *flags, *want; /* NULL: refused, and `why` is said */
+		const char *why;
+	} rows[] = {
+		{ "-p~80", " 0-0 80/tcp", NULL },
+		{ "-p~8080:80", " 8080-8080 80/tcp", NULL },
+		{ "-p~127.0.0.1:8080:80/udp", "127.0.0.1 8080-8080 80/udp", NULL },
+		{ "-p~127.0.0.1::80", "127.0.0.1 0-0 80/tcp", NULL },
+		{ "-p~[::1]:8080:80", "::1 8080-8080 80/tcp", NULL },
+		{ "-p~[0:0::1]::80", "::1 0-0 80/tcp", NULL },
+		{ "-p~::1:8080:80", "::1 8080-8080 80/tcp", NULL },
+		{ "-p~8000-8001:80-81", " 8000-8000 80/tcp,  8001-8001 81/tcp", NULL },
+		{ "-p~80-81", " 0-0 80/tcp,  0-0 81/tcp", NULL },
+		{ "-p~8000-8010:80", " 8000-8010 80/tcp", NULL },
+		{ "-p~0:80", " 0-0 80/tcp", NULL },
+		{ "-p~published=8080,target=80,protocol=udp", " 8080-8080 80/udp", NULL },
+		{ "-p~target=80", " 0-0 80/tcp", NULL },
+		{ "-P", " 0-0 1/tcp,  0-0 2/udp", NULL },
+		{ "-P~-p~5:1~--expose~9", " 5-5 1/tcp,  0-0 2/udp,  0-0 9/tcp", NULL },
+		{ "-p~", NULL, "no port specified" },
+		{ "-p~8080:", NULL, "no port specified: 8080:<empty>" },
+		{ "-p~x:80", NULL, "invalid hostPort: x" },
+		{ "-p~80:x", NULL, "invalid containerPort: x" },
+		{ "-p~80:0", NULL, "invalid containerPort: 0" },
+		{ "-p~65536:80", NULL, "invalid hostPort: 65536" },
+		{ "-p~80:65536", NULL, "invalid containerPort: 65536" },
+		{ "-p~8:9-8", NULL, "invalid containerPort: 9-8" },
+		{ "-p~80-82:80-81", NULL,
+		  "invalid ranges specified for container and host Ports: 80-81 and 80-82" },
+		{ "-p~1.2.3:80:80", NULL, "invalid IP address: 1.2.3" },
+		{ "-p~host:80:80", NULL, "invalid IP address: host" },
+		{ "-p~80/sctp", NULL, "SCTP is not supported" },
+		{ "-p~80/x", NULL, "invalid proto: x" },
+		{ "-p~published=80,nonsense", NULL, "invalid publish opts format" },
+		{ "-p~80~--publish-wait~x", NULL, "--publish-wait" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		own_free char *line = xasprintf("%s~img", rows[i].flags);
+		int rc = plan("{\"config\":{\"Cmd\":[\"x\"],\"ExposedPorts\":{\"1/tcp\":{},"
+			      "\"2/udp\":{}}}}",
+			      line);
+
+		if (rows[i].want) {
+			assert_int_equal(rc, 0);
+			assert_string_equal(ports_text(), rows[i].want);
+		} else {
+			assert_true(rc < 0);
+			assert_non_null(strstr(err.msg, rows[i].why));
+		}
+	}
+	assert_int_equal(plan(SH, "-p~80/udp~-p~1-2~--publish-wait~1m~img"), 0);
+	assert_string_equal(joined(&spec.exposed), "80/udp~1/tcp~2/tcp");
+	assert_int_equal(spec.publish_wait, 60LL * 1000000000);
+	done();
+}
+
 static void test_home_mount(void **state)
 {
 	const struct plan_host host = { "/here", "/home/me", { .cpus = 1 } },
@@ -622,7 +698,7 @@ int main(void)
 		cmocka_unit_test(test_names),	   cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_warnings),   cmocka_unit_test(test_inside),
 		cmocka_unit_test(test_modes),	   cmocka_unit_test(test_net),
-		cmocka_unit_test(test_label_file),
+		cmocka_unit_test(test_label_file), cmocka_unit_test(test_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

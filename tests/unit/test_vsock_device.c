@@ -683,7 +683,7 @@ static void test_flood(void **state)
 	uint32_t head, used;
 
 	(void)state;
-	for (uint32_t i = 0; i < 3000; i++) {
+	for (uint32_t i = 0; i < 30000; i++) {
 		struct rd_seg seg = { tx_gpa, 44, false };
 
 		h = packet(i % 2 ? PORT_USER : 99, i % 3 ? VSOCK_OP_REQUEST : VSOCK_OP_RW, 0, 0);
@@ -696,7 +696,7 @@ static void test_flood(void **state)
 			break; /* it waits for us to take answers */
 		sent++;
 	}
-	assert_in_range(sent, 500, 2999);
+	assert_in_range(sent, 500, 29999);
 	for (int i = 0; i < 200; i++) {
 		while (guest_recv(&h, NULL)) {
 			resets += h.op == VSOCK_OP_RST;
