@@ -358,6 +358,25 @@ static void add_words(struct str *out, const char *s)
 		str_add_char(out, iscntrl((unsigned char)*s) ? ' ' : *s);
 }
 
+/* What stands between has no JSON to say: a proxy's page, by its title. */
+static void add_title(struct str *out, const struct http_response *resp)
+{
+	const char *text = resp->error.s ? resp->error.s : "";
+	const char *from = strcasestr(text, "<title>"), *to;
+	own_free char *title = NULL;
+
+	from = from ? from + strlen("<title>") : NULL;
+	to = from ? strcasestr(from, "</title>") : NULL;
+	if (to == NULL)
+		return;
+	while (from < to && isspace((unsigned char)*from))
+		from++;
+	while (to > from && isspace((unsigned char)to[-1]))
+		to--;
+	title = xstrndup(from, (size_t)(to - from));
+	add_words(out, title);
+}
+
 void endpoint_words(const struct http_response *resp, struct str *out)
 {
 	own_js struct js *j = js_parse(resp->error.s ? resp->error.s : "", resp->error.len, NULL);
@@ -371,4 +390,6 @@ void endpoint_words(const struct http_response *resp, struct str *out)
 		str_add(out, ": ");
 	if (message)
 		add_words(out, message);
+	if (j == NULL)
+		add_title(out, resp);
 }

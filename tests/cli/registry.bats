@@ -324,12 +324,13 @@ $FAULTY/other/App1x 0"
 	run --separate-stderr zl pull "$FRONT/front/busybox"
 	status_is 1
 	stderr_has "$FRONT"
-	stderr_has "400"
+	stderr_has "No required SSL certificate was sent"
 	cp "$CERTS/stranger.crt" "$certs/client.cert"
 	cp "$CERTS/stranger.key" "$certs/client.key"
 	run --separate-stderr zl pull -q "$FRONT/front/busybox"
 	status_is 1
 	one_line_error
+	stderr_has "The SSL certificate error"
 	cp "$CERTS/client.crt" "$certs/client.cert"
 	run --separate-stderr zl pull -q "$FRONT/front/busybox"
 	status_is 1
