@@ -51,15 +51,6 @@ static int plan_argv(struct box_spec *s, const struct plan_input *in, struct err
 	return 0;
 }
 
-static void env_unset(struct strv *env, const char *key)
-{
-	size_t n = strlen(key);
-
-	for (size_t i = env->n; i-- > 0;)
-		if (strncmp(env->v[i], key, n) == 0 && env->v[i][n] == '=')
-			strv_remove(env, i);
-}
-
 /* PATH, HOSTNAME and TERM under the image's, under the user's. */
 static void plan_env(struct box_spec *s, const struct plan_input *in)
 {
@@ -77,7 +68,7 @@ static void plan_env(struct box_spec *s, const struct plan_input *in)
 		if (strchr(in->env->v[i], '='))
 			strv_env_set(&s->env, in->env->v[i]);
 		else
-			env_unset(&s->env, in->env->v[i]);
+			strv_env_unset(&s->env, in->env->v[i]);
 	}
 }
 

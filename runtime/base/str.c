@@ -220,6 +220,15 @@ const char *strv_env_get(const struct strv *v, const char *key)
 	return slot ? *slot + klen + 1 : NULL;
 }
 
+void strv_env_unset(struct strv *v, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (size_t i = v->n; i-- > 0;)
+		if (strncmp(v->v[i], key, n) == 0 && v->v[i][n] == '=')
+			strv_remove(v, i);
+}
+
 void strv_env_set(struct strv *v, const char *pair)
 {
 	char **slot = env_slot(v, pair, strcspn(pair, "="));

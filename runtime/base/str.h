@@ -56,6 +56,8 @@ bool strv_has(const struct strv *v, const char *s);
 const char *strv_env_get(const struct strv *v, const char *key);
 /* Sets KEY=value in place, or appends. `pair` is "KEY=value". */
 void strv_env_set(struct strv *v, const char *pair);
+/* Removes KEY=value, all of them. */
+void strv_env_unset(struct strv *v, const char *key);
 /* Splits at every `sep`, keeping empty fields. */
 void strv_split(struct strv *v, const char *s, char sep);
 

@@ -279,8 +279,14 @@ void request_exec(struct holder *h, const struct task *t, const struct box_exec 
 	w.caps = x->privileged ? UINT64_MAX : spec->caps;
 	strv_add_all(&w.argv, &x->argv);
 	strv_add_all(&w.env, &spec->env);
-	for (size_t i = 0; i < x->env.n; i++)
-		strv_env_set(&w.env, x->env.v[i]);
+	if (x->tty && strv_env_get(&w.env, "TERM") == NULL)
+		strv_add(&w.env, "TERM=xterm");
+	for (size_t i = 0; i < x->env.n; i++) {
+		if (strchr(x->env.v[i], '='))
+			strv_env_set(&w.env, x->env.v[i]);
+		else
+			strv_env_unset(&w.env, x->env.v[i]);
+	}
 	w.cwd = xstrdup(x->cwd ? x->cwd : spec->cwd);
 	w.user = xstrdup(x->user ? x->user : spec->user);
 	if (x->user == NULL)
@@ -311,7 +317,7 @@ static void add_exec(struct holder *h, struct task *t, const struct box_exec *x)
 static int may_exec(const struct holder *h, struct err *e)
 {
 	if (h->phase != HOLDER_RUNNING)
-		return err_set(e, ESRCH, "the container is not running");
+		return err_set(e, ESRCH, "container %s is not running", h->spec->id);
 	if (h->state.status == BOX_PAUSED)
 		return err_set(e, EBUSY,
 			       "Container %s is paused, unpause the container before exec",
@@ -368,13 +374,21 @@ static void query(struct holder *h, struct ctl_peer *p, const struct ctl_msg *m,
 		ctl_reply(p, -e.code, 0, e.msg);
 }
 
+static void refuse_ended(const struct holder *h, struct ctl_peer *p)
+{
+	char text[BOX_MESSAGE_MAX];
+
+	snprintf(text, sizeof(text), "container %s is not running", h->spec->id);
+	ctl_reply(p, -ESRCH, 0, text);
+}
+
 static void request(void *arg, struct ctl_peer *p, const struct ctl_msg *m, int *fds, size_t nfds)
 {
 	struct holder *h = arg;
 
 	if (h->phase >= HOLDER_ENDING && m->type != CTL_STOP) {
+		refuse_ended(h, p);
 		close_all(fds, nfds);
-		ctl_reply(p, -ESRCH, 0, "the container is not running");
 		return;
 	}
 	if (m->type == CTL_ATTACH) {

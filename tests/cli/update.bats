@@ -97,7 +97,7 @@ host_config() {
 	start=$(date +%s)
 	zl rename e1 e2
 	zl update --pids-limit 9 e2
-	run -0 zl events --since $((start - 1)) --until $((start + 1)) --format '{{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.oldName}}'
+	run -0 zl events --since $((start - 1)) --until $(($(date +%s) + 1)) --format '{{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.oldName}}'
 	output_has "rename e2 /e1"
 	output_has "update e2"
 }

@@ -88,11 +88,13 @@ no_names() {
 }
 
 @test "exec has the container's ulimits, OOM score and no_new_privs; --privileged all capabilities" {
-	zl run -qd --name ex --ulimit nofile=64 --oom-score-adj 7 --security-opt no-new-privileges busybox sleep 1000
+	zl run -qd --name ex -e GONE=1 -e KEPT=1 --ulimit nofile=64 --oom-score-adj 7 --security-opt no-new-privileges busybox sleep 1000
 	run -0 zl exec -e A=1 -w /tmp ex sh -c 'echo "$A $PWD $(ulimit -n) $(cat /proc/self/oom_score_adj)"; grep -E "NoNew|CapEff" /proc/self/status'
 	says "1 /tmp 64 7"
 	says NoNewPrivs:$'\t'1
 	says CapEff:$'\t'00000000a80425fb
+	run -0 env -u GONE zl exec -e GONE -e KEPT= ex sh -c 'echo "${GONE-unset} ${KEPT-unset}"'
+	says "unset "
 	run -0 zl exec --privileged ex grep CapEff /proc/self/status
 	says CapEff:$'\t'000001ffffffffff
 	run -0 zl exec --privileged -u 1000 ex grep -E 'Cap(Eff|Bnd)' /proc/self/status
