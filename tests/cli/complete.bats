@@ -32,6 +32,14 @@ offers() {
 	output_is $'--pull=never\n--pull=newer'
 	run -0 offers run -d --stop-signal US
 	output_is $'USR1\nUSR2'
+	run -0 offers run --security-opt s
+	output_is $'seccomp=unconfined\nsystempaths=unconfined'
+	run -0 offers create --ulimit=no
+	output_is $'--ulimit=nofile='
+	run -0 offers run --dns-
+	output_is $'--dns-option\n--dns-search'
+	run -0 offers update --restart u
+	output_is unless-stopped
 	run -0 offers run -itv ''
 	output_is ":dir"
 	run -0 offers --ro
@@ -45,6 +53,10 @@ offers() {
 	output_is $'beta\nalpha'
 	run -0 offers container rm beta al
 	output_is alpha
+	run -0 offers rename b
+	output_is beta
+	run -0 offers update -c 5 alpha b
+	output_is beta
 	run -0 offers exec ''
 	output_is ""
 	run -0 offers start b
