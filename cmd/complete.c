@@ -183,8 +183,10 @@ static void offer_values(struct completing *c, const char *values)
 		offer_boxes(c, values);
 	else
 		strv_split(&words, values, '|');
-	if (strcmp(values, "@object") == 0)
+	if (strcmp(values, "@object") == 0) {
 		offer_images(c);
+		offer_volumes(c);
+	}
 	for (size_t i = 0; i < words.n; i++)
 		offer(c, words.v[i], NULL);
 }

@@ -1,4 +1,4 @@
-/* inspect.c: zl inspect, zl container inspect, zl image inspect. */
+/* inspect.c: zl inspect, and those of containers, images and volumes. */
 #include "cmd/inspect.h"
 
 #include <errno.h>
@@ -7,6 +7,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/show.h"
+#include "cmd/volume.h"
 #include "runtime/base/own.h"
 
 struct inspect_flags {
@@ -30,7 +31,7 @@ struct inspect_flags {
 static const struct opt inspect_opts[] = {
 	FORMAT_ROW,
 	SIZE_ROW,
-	{ OPT_TEXT, 0, "type", "string", AT(type), NULL, "container|image",
+	{ OPT_TEXT, 0, "type", "string", AT(type), NULL, "container|image|volume",
 	  "Only inspect objects of the given type" },
 	{ .kind = OPT_END },
 };
@@ -48,10 +49,21 @@ static const struct opt image_opts[] = {
 	{ .kind = OPT_END },
 };
 
+static const struct opt volume_opts[] = {
+	FORMAT_ROW,
+	{ .kind = OPT_END },
+};
+
+/* What is looked for, in this order. */
+#define KIND_BOX    (1U << 0)
+#define KIND_IMAGE  (1U << 1)
+#define KIND_VOLUME (1U << 2)
+#define KIND_ALL    (KIND_BOX | KIND_IMAGE | KIND_VOLUME)
+
 /* What one call looks at. */
 struct looking {
 	struct zl *z;
-	bool boxes, images;
+	unsigned kinds; /* KIND_* */
 	const char *platform;
 	bool size;
 	struct image_list all; /* read when the first image turns up */
@@ -94,33 +106,50 @@ static int look_for_image(struct looking *l, const char *who, struct err *e)
 	return 1;
 }
 
+static int look_for_volume(struct looking *l, const char *who, struct err *e)
+{
+	struct volume v OWN(volume_free) = { NULL };
+
+	if (volume_find(&l->z->dirs, who, &v, e) < 0)
+		return e->code == ENOENT ? 0 : -1;
+	if (l->size)
+		fputs("WARNING: --size ignored for volumes\n", stderr);
+	js_push(l->found, volume_inspected(&v));
+	return 1;
+}
+
+typedef int look_fn(struct looking *l, const char *who, struct err *e);
+
+/* What cannot be a kind's name is none of that kind, where another may have it. */
 static int look_for(struct looking *l, const char *who, struct err *e)
 {
-	int rc = l->boxes ? look_for_box(l, who, e) : 0;
+	static look_fn *const looks[] = { look_for_box, look_for_image, look_for_volume };
+	bool one = (l->kinds & (l->kinds - 1)) == 0;
 
-	if (rc == 0 && l->images)
-		rc = look_for_image(l, who, e);
-	if (rc)
-		return rc < 0 ? rc : 0;
+	for (unsigned i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
+		int rc = l->kinds & 1U << i ? looks[i](l, who, e) : 0;
+
+		if (rc > 0 || (rc < 0 && (one || e->code != EINVAL)))
+			return rc < 0 ? rc : 0;
+	}
+	if (one && l->kinds == KIND_VOLUME)
+		return -ENOENT; /* in the words of whoever looked */
 	return err_set(e, ENOENT, "No such %s: %s",
-		       !l->images  ? "container"
-		       : !l->boxes ? "image"
-				   : "object",
+		       l->kinds == KIND_BOX	? "container"
+		       : l->kinds == KIND_IMAGE ? "image"
+						: "object",
 		       who);
 }
 
 /* docker prints what it found, and complains about the rest afterwards. */
 static int inspect_all(struct zl *z, const struct operands *ops, const struct inspect_flags *f,
-		       bool boxes, bool images, struct err *e)
+		       unsigned kinds, struct err *e)
 {
 	own_js struct js *found = js_array();
 	own_str struct str complaints = STR_INIT;
-	struct looking l = { .z = z,
-			     .boxes = boxes,
-			     .images = images,
-			     .platform = f->platform,
-			     .found = found,
-			     .size = f->size };
+	struct looking l = {
+		.z = z, .kinds = kinds, .platform = f->platform, .found = found, .size = f->size
+	};
 	int rc = inspect_format_check(f->format, e);
 
 	if (rc)
@@ -141,32 +170,37 @@ static int inspect_all(struct zl *z, const struct operands *ops, const struct in
 
 static int run_inspect(struct zl *z, void *flags, const struct operands *ops, struct err *e)
 {
+	static const char *const names[] = { "container", "image", "volume" };
 	const struct inspect_flags *f = flags;
-	bool boxes = true, images = true;
+	unsigned kinds = 0;
 
-	if (f->type && *f->type) {
-		boxes = strcmp(f->type, "container") == 0;
-		images = strcmp(f->type, "image") == 0;
-		if (!boxes && !images)
-			return err_set(e, EINVAL, "\"%s\" is not a valid value for --type",
-				       f->type);
-	}
-	return inspect_all(z, ops, f, boxes, images, e);
+	if (f->type == NULL || *f->type == 0)
+		return inspect_all(z, ops, f, KIND_ALL, e);
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		kinds |= strcmp(f->type, names[i]) == 0 ? 1U << i : 0;
+	if (kinds == 0)
+		return err_set(e, EINVAL, "\"%s\" is not a valid value for --type", f->type);
+	return inspect_all(z, ops, f, kinds, e);
 }
 
 static int run_box_inspect(struct zl *z, void *flags, const struct operands *ops, struct err *e)
 {
-	return inspect_all(z, ops, flags, true, false, e);
+	return inspect_all(z, ops, flags, KIND_BOX, e);
 }
 
 static int run_image_inspect(struct zl *z, void *flags, const struct operands *ops, struct err *e)
 {
-	return inspect_all(z, ops, flags, false, true, e);
+	return inspect_all(z, ops, flags, KIND_IMAGE, e);
+}
+
+static int run_volume_inspect(struct zl *z, void *flags, const struct operands *ops, struct err *e)
+{
+	return inspect_all(z, ops, flags, KIND_VOLUME, e);
 }
 
 const struct command cmd_inspect = {
 	.names = "inspect",
-	.help = "Return low-level information on containers and images",
+	.help = "Return low-level information on containers, images and volumes",
 	.usage = "[OPTIONS] NAME|ID [NAME|ID...]",
 	.run = run_inspect,
 	.opts = inspect_opts,
@@ -198,4 +232,16 @@ const struct command cmd_image_inspect = {
 	.min = 1,
 	.max = ANY_NUMBER,
 	.complete = "@image",
+};
+
+const struct command cmd_volume_inspect = {
+	.names = "volume inspect",
+	.help = "Display detailed information on one or more volumes",
+	.usage = "[OPTIONS] VOLUME [VOLUME...]",
+	.run = run_volume_inspect,
+	.opts = volume_opts,
+	.flags_size = sizeof(struct inspect_flags),
+	.min = 1,
+	.max = ANY_NUMBER,
+	.complete = "@volume",
 };

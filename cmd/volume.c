@@ -88,7 +88,7 @@ static struct js *object_or_null(struct js *j)
 	return js_null();
 }
 
-static struct js *inspected(const struct volume *v)
+struct js *volume_inspected(const struct volume *v)
 {
 	struct js *j = js_object();
 	char at[64];
@@ -244,54 +244,6 @@ const struct command cmd_volume_ls = {
 	.run = run_ls,
 	.opts = ls_rows,
 	.flags_size = sizeof(struct ls_flags),
-};
-
-/* ---- inspect */
-
-struct inspect_flags {
-	const char *format;
-};
-
-static const struct opt inspect_rows[] = {
-	{ OPT_TEXT, 'f', "format", "string", offsetof(struct inspect_flags, format), NULL,
-	  "json|{{json .}}", "Format output: 'json' or a Go template" },
-	{ .kind = OPT_END },
-};
-
-/* docker prints what it found, and complains about the rest afterwards. */
-static int run_inspect(struct zl *z, void *flags, const struct operands *ops, struct err *e)
-{
-	const struct inspect_flags *f = flags;
-	own_js struct js *found = js_array();
-	own_str struct str complaints = STR_INIT;
-	int rc;
-
-	for (int i = 0; i < ops->n; i++) {
-		struct volume v OWN(volume_free) = { NULL };
-		struct err one = ERR_INIT;
-
-		if (volume_find(&z->dirs, ops->v[i], &v, &one) == 0)
-			js_push(found, inspected(&v));
-		else
-			str_addf(&complaints, "zl: %s\n", one.msg);
-	}
-	rc = print_inspected(found, f->format, e);
-	fflush(stdout);
-	if (complaints.len)
-		fputs(complaints.s, stderr);
-	return rc < 0 ? rc : complaints.len > 0;
-}
-
-const struct command cmd_volume_inspect = {
-	.names = "volume inspect",
-	.help = "Display detailed information on one or more volumes",
-	.usage = "[OPTIONS] VOLUME [VOLUME...]",
-	.run = run_inspect,
-	.opts = inspect_rows,
-	.flags_size = sizeof(struct inspect_flags),
-	.min = 1,
-	.max = ANY_NUMBER,
-	.complete = "@volume",
 };
 
 /* ---- rm */

@@ -9,6 +9,8 @@
 
 /* A row of `zl volume ls`, with the size of its files; owned by the caller. */
 struct js *volume_row(const struct volume *v, bool sizes);
+/* As inspect shows it; owned by the caller. */
+struct js *volume_inspected(const struct volume *v);
 /* Whether all filters are met: dangling, driver, label, label!, name. */
 bool volume_matches(const struct volume *v, const struct filters *f);
 
