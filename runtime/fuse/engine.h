@@ -353,8 +353,9 @@ struct share {
 	uint32_t upper_dev;
 	int tmp_fd, orphan_fd, index_fd; /* below <upper>.work */
 	bool index_used;
-	uint64_t seq; /* for names in tmp */
-	bool dax;     /* its files may be mapped into the guest */
+	uint64_t seq;	       /* for names in tmp */
+	bool dax;	       /* its files may be mapped into the guest */
+	bool fits_known, fits; /* window_fits */
 	/* binds */
 	int bind_fd;
 	char *only;
@@ -406,7 +407,7 @@ struct fuse {
 /* --- the window (window.c): all under the lock */
 
 /* Whether a share's files can be mapped: those that are written must keep the blocks they have. */
-bool window_fits(const struct share *s);
+bool window_fits(struct share *s);
 /* Whether the guest is to map this file instead of reading it. */
 bool window_wanted(const struct fuse *f, const struct node *n, uint64_t size);
 /* n was copied up, o is its file now: what the guest has mapped changes over to it. */

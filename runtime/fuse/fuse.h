@@ -48,7 +48,7 @@ struct fuse_share {
 	const char
 		*below; /* bind: the folder in `path` that is shown, reached by no link; or NULL */
 	bool read_only;
-	const struct fuse_place *places; /* union, the first share: see fuse_make_places; or NULL */
+	const struct fuse_place *places; /* union, the first share: see fuse_prepare; or NULL */
 	bool look; /* union: read_only, and of the upper nothing is made or cleared */
 };
 
@@ -58,11 +58,12 @@ struct fuse *fuse_new(const struct fuse_share *shares, unsigned n, struct err *e
 void fuse_free(struct fuse *f);
 
 /*
- * Makes what is missing of the first share's places, root's, as mkdir and
- * mknod would, if no symlink is in the way: the guest then finds its mount
- * points. Any thread, once.
+ * What need not wait for the guest's first request, while it boots: what is
+ * missing of the first share's places is made, root's, as mkdir and mknod would,
+ * if no symlink is in the way, so that the guest finds its mount points. Any
+ * thread, once; an engine works without it too.
  */
-void fuse_make_places(struct fuse *f);
+void fuse_prepare(struct fuse *f);
 
 /*
  * Serves one request: `out` is what the guest wrote (fuse_in_header first),

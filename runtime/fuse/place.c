@@ -1,4 +1,4 @@
-/* place.c: mount points that a union lacks, made before the guest asks for them. */
+/* place.c: what is done before the guest asks: above all, mount points that a union lacks. */
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -54,12 +54,14 @@ static void make_place(struct fuse *f, const struct fuse_place *p)
 	node_put(f, dir);
 }
 
-void fuse_make_places(struct fuse *f)
+void fuse_prepare(struct fuse *f)
 {
 	fuse_lock(f);
 	f->active++;
 	for (const struct fuse_place *p = f->places; p && p->path; p++)
 		make_place(f, p);
+	for (unsigned i = 0; i < f->nshares; i++)
+		window_fits(&f->share[i]); /* it is known then */
 	f->active--;
 	pthread_cond_broadcast(&f->idle);
 	fuse_unlock(f);

@@ -125,7 +125,7 @@ void window_clear(struct fuse *f)
 	f->dax = false;
 }
 
-bool window_fits(const struct share *s)
+static bool look_whether_fits(const struct share *s)
 {
 	struct statfs st;
 	bool fits;
@@ -146,6 +146,14 @@ bool window_fits(const struct share *s)
 	fits = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1) == 0;
 	close(fd);
 	return fits;
+}
+
+bool window_fits(struct share *s)
+{
+	if (!s->fits_known)
+		s->fits = look_whether_fits(s);
+	s->fits_known = true;
+	return s->fits;
 }
 
 bool window_wanted(const struct fuse *f, const struct node *n, uint64_t size)

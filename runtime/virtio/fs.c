@@ -128,7 +128,7 @@ static void reset_engine(struct virtio_device *d)
 /* While the machine is made and the guest boots. */
 static void begin(struct virtio_device *d)
 {
-	fuse_make_places(((struct fs_dev *)d)->fuse);
+	fuse_prepare(((struct fs_dev *)d)->fuse);
 }
 
 static const struct worker_ops worker_ops = {

@@ -1011,7 +1011,7 @@ static void places(void **state)
 	w->places = some;
 	world_reopen(w);
 	assert_int_equal(client_node(c, "proc"), 0);
-	fuse_make_places(c->f);
+	fuse_prepare(c->f);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(attr_of(c, "proc").mode, S_IFDIR | 0755);
 		assert_int_equal(attr_of(c, "proc").uid, 0);
@@ -1025,7 +1025,7 @@ static void places(void **state)
 		assert_true(S_ISLNK(attr_of(c, "link").mode));
 		assert_int_equal(client_node(c, "etc/in"), 0);
 		world_reopen(w);
-		fuse_make_places(c->f); /* all there */
+		fuse_prepare(c->f); /* all there */
 	}
 }
 
