@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/fuse/fuse.h"
 #include "runtime/vhost/qemu.h"
 #include "runtime/virtio/fs.h"
 #include "runtime/virtio/net.h"
@@ -284,7 +285,9 @@ static bool has(const struct strv *v, const char *opt, const char *value)
 static void test_command(void **state)
 {
 	struct err e = ERR_INIT;
-	struct virtio_device *fs = virtio_fs_new(l, "a,b", NULL, NULL, &e);
+	const struct fuse_share share = { .name = "0", .path = "/", .read_only = true };
+	struct fuse *files = fuse_new(&share, 1, &e);
+	struct virtio_device *fs = virtio_fs_new(l, "a,b", files, NULL, &e);
 	const struct net_config conf = { .host_loopback = false };
 	const uint8_t mac[NET_MAC_LEN] = { 2, 0, 0x5e, 0, 0x53, 1 };
 	struct virtio_device *net = virtio_net_new(l, mac, &conf, NULL, &e);
@@ -323,6 +326,7 @@ static void test_command(void **state)
 	}
 	strv_free(&v);
 	virtio_fs_free(fs);
+	fuse_free(files);
 	virtio_net_free(net);
 }
 
