@@ -1,5 +1,5 @@
 /* fuzz_devices.c: a guest that writes anything into registers, rings and requests of rng, balloon,
- * fs. */
+ * fs, net. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "runtime/fuse/fuse.h"
 #include "runtime/virtio/balloon.h"
 #include "runtime/virtio/fs.h"
+#include "runtime/virtio/net.h"
 #include "runtime/virtio/rng.h"
 #include "runtime/vmm/vmm.h"
 
@@ -44,6 +46,16 @@
 #define FILE_SIZE_MAX (1U << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Nothing leaves. */
+int socket(int domain, int type, int protocol)
+{
+	(void)domain;
+	(void)type;
+	(void)protocol;
+	errno = EPERM;
+	return -1;
+}
 
 static char place[128], upper[160];
 
@@ -212,6 +224,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cur c = cur_of(data, size);
 	struct rig r = { .l = loop_new(NULL) };
 	struct fuse_share share = { .name = "root", .upper = upper };
+	const struct net_config conf = { .host_loopback = true };
+	const uint8_t mac[NET_MAC_LEN] = { 2 };
 	struct fuse *fs = NULL;
 	uint8_t which, op;
 
@@ -221,11 +235,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r.v = (struct vmm){ .loop = r.l, .loop_thread = pthread_self() };
 	r.ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	r.v.mem = (struct gmem){ 1, { { 0, RAM, r.ram } } };
-	if (which % 3 == 2) {
+	if (which % 4 == 3) {
+		r.dev = virtio_net_new(r.l, mac, &conf, NULL, NULL);
+	} else if (which % 4 == 2) {
 		fs = fuse_new(&share, 1, NULL);
 		r.dev = fs ? virtio_fs_new(r.l, "root", fs, NULL, NULL) : NULL;
 	} else {
-		r.dev = which % 3 ? virtio_balloon_new(r.l) : virtio_rng_new(r.l);
+		r.dev = which % 4 ? virtio_balloon_new(r.l) : virtio_rng_new(r.l);
 	}
 	if (r.dev == NULL || mmio_init(&r.m, &r.v, r.dev, 0, NULL) < 0)
 		abort();
@@ -235,7 +251,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mmio_free(&r.m);
 	if (fs)
 		virtio_fs_free(r.dev);
-	else if (which % 3)
+	else if (which % 4 == 3)
+		virtio_net_free(r.dev);
+	else if (which % 4)
 		virtio_balloon_free(r.dev);
 	else
 		virtio_rng_free(r.dev);
