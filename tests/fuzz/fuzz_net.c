@@ -150,6 +150,8 @@ static void frame(struct net *n, struct cur *c, bool right)
 	memset(f, 0, sizeof(f));
 	memcpy(f, p, own);
 	len = len % 3 ? own : len; /* as long as it looks, or with zeros behind */
+	if (len > sizeof(f))
+		len = sizeof(f);
 	if (right)
 		mend(f, len);
 	net_input(n, f, len);
