@@ -32,27 +32,38 @@ static int from_one(struct zl *z, struct box_spec *s, const char *text, struct e
 }
 
 /* docker makes the missing source of a -v as a folder, but not that of a --mount. */
+static int make_source(const struct box_mount *m, struct err *e)
+{
+	struct stat st;
+	int rc;
+
+	if (stat(m->source, &st) == 0) {
+		if (!S_ISSOCK(st.st_mode))
+			return 0;
+		return err_set(e, ENOTSUP,
+			       "mount %s: a socket of the host's cannot be reached from inside a "
+			       "machine",
+			       m->source);
+	}
+	if (errno == ENOENT && m->by_mount)
+		return err_set(e, ENOENT,
+			       "invalid mount config for type \"bind\": bind source path does not "
+			       "exist: %s",
+			       m->source);
+	if (errno != ENOENT)
+		return err_sys(e, "invalid mount source %s", m->source);
+	rc = dir_make_all(m->source, SOURCE_MODE, e);
+	return rc < 0 ? err_wrap(e, "create mount source %s", m->source) : 0;
+}
+
 static int make_sources(const struct box_spec *s, struct err *e)
 {
-	for (unsigned i = 0; i < s->nmounts; i++) {
-		const struct box_mount *m = &s->mounts[i];
-		struct stat st;
-		int rc;
+	int rc = 0;
 
-		if (m->kind != BOX_MOUNT_BIND || stat(m->source, &st) == 0)
-			continue;
-		if (errno == ENOENT && m->by_mount)
-			return err_set(e, ENOENT,
-				       "invalid mount config for type \"bind\": bind source path "
-				       "does not exist: %s",
-				       m->source);
-		if (errno != ENOENT)
-			return err_sys(e, "invalid mount source %s", m->source);
-		rc = dir_make_all(m->source, SOURCE_MODE, e);
-		if (rc < 0)
-			return err_wrap(e, "create mount source %s", m->source);
-	}
-	return 0;
+	for (unsigned i = 0; rc == 0 && i < s->nmounts; i++)
+		if (s->mounts[i].kind == BOX_MOUNT_BIND)
+			rc = make_source(&s->mounts[i], e);
+	return rc;
 }
 
 int container_mounts(struct zl *z, const struct run_flags *f, const struct image *i,

@@ -69,8 +69,9 @@ int volume_name_check(const char *name, struct err *e)
 
 	if (n == 1 && strchr(first, *name))
 		return err_set(e, EINVAL,
-			       "volume name is too short, names should be at least two "
-			       "alphanumeric characters");
+			       "create %s: volume name is too short, names should be at least two "
+			       "alphanumeric characters",
+			       name);
 	if (n == 0 || n > NAME_MAX || strchr(first, *name) == NULL ||
 	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") != n)
 		return err_set(e, EINVAL,

@@ -61,6 +61,7 @@ int files_child(struct files *v, struct node *dir, struct str *path, const char 
 		struct node **n, struct attr *a)
 {
 	const struct files_mnt *m;
+	int rc;
 
 	*n = NULL;
 	if (strlen(name) > FUSE_NAME_LEN_MAX)
@@ -70,7 +71,12 @@ int files_child(struct files *v, struct node *dir, struct str *path, const char 
 	if (m) {
 		node_get(m->n);
 		*n = m->n;
-		return m->n->share->ops->getattr(files_engine(v, m->n), m->n, a);
+		rc = m->n->share->ops->getattr(files_engine(v, m->n), m->n, a);
+		if (rc < 0) {
+			put(v, m->n);
+			*n = NULL;
+		}
+		return rc;
 	}
 	return dir->share->ops->lookup(files_engine(v, dir), dir, name, 0, n, a);
 }

@@ -83,8 +83,14 @@ static int failed(struct tell *t, int rc)
 	return err_set(t->e, -rc, "read %s: %s", t->path.len ? t->path.s : "/", strerror(-rc));
 }
 
+/* A guest may be at work: what goes while we look is not told, or not whole. */
+static bool has_gone(int rc)
+{
+	return rc == -ENOENT || rc == -ESTALE;
+}
+
 /* Tells n; an entry's content and so on are lent for the time of the call. */
-static int tell_node(struct tell *t, struct node *n, const struct attr *a)
+static int tell_node(struct tell *t, struct node *n, const struct attr *a, bool may_go)
 {
 	struct attrs attrs OWN(attrs_free) = { 0 };
 	own_free char *target = NULL;
@@ -105,7 +111,7 @@ static int tell_node(struct tell *t, struct node *n, const struct attr *a)
 	if (rc == 0 && S_ISREG(a->mode))
 		rc = n->share->ops->open(files_engine(t->v, n), n, O_RDONLY, &o);
 	if (rc < 0)
-		return failed(t, rc);
+		return may_go && has_gone(rc) ? 0 : failed(t, rc);
 	if (o)
 		x.fd = o->fd;
 	if (n->folder == NULL && a->nlink > 1)
@@ -144,7 +150,7 @@ static int tell_tree(struct tell *t, struct node *n, const struct attr *a, unsig
 {
 	own_strv struct strv names = STRV_INIT;
 	size_t len = t->path.len;
-	int rc = tell_node(t, n, a);
+	int rc = tell_node(t, n, a, depth > 0);
 
 	if (rc < 0 || n->folder == NULL)
 		return rc;
@@ -152,7 +158,7 @@ static int tell_tree(struct tell *t, struct node *n, const struct attr *a, unsig
 		return failed(t, -ELOOP);
 	rc = names_of(t->v, n, &names);
 	if (rc < 0)
-		return failed(t, rc);
+		return has_gone(rc) ? 0 : failed(t, rc);
 	for (size_t i = 0; rc == 0 && i < names.n; i++) {
 		struct node *child;
 		struct attr ca;
@@ -160,8 +166,8 @@ static int tell_tree(struct tell *t, struct node *n, const struct attr *a, unsig
 		rc = files_child(t->v, n, &t->path, names.v[i], &child, &ca);
 		if (rc == 0)
 			rc = tell_tree(t, child, &ca, depth + 1);
-		else if (rc == -ENOENT || rc == -ESTALE)
-			rc = 0; /* hidden, or it has just gone */
+		else if (has_gone(rc))
+			rc = 0; /* or a whiteout's name */
 		else
 			rc = failed(t, rc);
 		if (child)

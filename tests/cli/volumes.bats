@@ -200,6 +200,10 @@ mounts() { # CONTAINER FORMAT
 	[ ! -e none ]
 	zl create --name m2 -v "$PWD/made/deep:/x" busybox true >/dev/null
 	[ -d made/deep ]
+	python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("sock")'
+	run --separate-stderr zl create -v "$PWD/sock:/sock" busybox true
+	one_line_error
+	stderr_has "a socket of the host's cannot be reached"
 	zl rm m2 >/dev/null
 }
 
