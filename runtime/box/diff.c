@@ -56,6 +56,21 @@ static bool differs(const struct entry *a, const struct entry *b)
 	       (S_ISREG(a->mode) && a->size != b->size);
 }
 
+/*
+ * What a start makes of its own accord, so that something can be mounted there; docker has it in a
+ * layer that does not count.
+ */
+static bool is_ours(const struct entry *x)
+{
+	static const char *const paths[] = { "dev",  "etc/hostname", "etc/hosts", "etc/resolv.conf",
+					     "proc", "sys" };
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (strcmp(x->path, paths[i]) == 0)
+			return S_ISDIR(x->mode) || (S_ISREG(x->mode) && x->size == 0);
+	return false;
+}
+
 static int on_entry(void *arg, const struct entry *x, struct err *e)
 {
 	own_free char *path = xasprintf("/%s", x->path);
@@ -76,7 +91,10 @@ static int on_entry(void *arg, const struct entry *x, struct err *e)
 	rc = d->low ? files_stat(d->low, path, false, &low, NULL, NULL) : -ENOENT;
 	if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR)
 		return err_set(e, -rc, "read %s of the image: %s", path, strerror(-rc));
-	see(d, steal_ptr(&path), rc < 0 ? 'A' : differs(x, &low) ? 'C' : SAME);
+	if (rc < 0)
+		see(d, steal_ptr(&path), is_ours(x) ? SAME : 'A');
+	else
+		see(d, steal_ptr(&path), differs(x, &low) ? 'C' : SAME);
 	return 0;
 }
 

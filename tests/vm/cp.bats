@@ -73,6 +73,7 @@ in_box() {
 	grep -qx 'C /var' <<<"$output"
 	grep -qx 'D /etc/os-release' <<<"$output"
 	[[ $output != */bound/* ]]
+	[[ $output != */etc/hosts* ]]
 }
 
 @test "a paused container: out, but not in" {
