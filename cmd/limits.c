@@ -67,15 +67,15 @@ static int check_swap(const struct box_limits *l, bool asked, struct strv *warni
 
 	if (both && l->memory == 0)
 		return err_set(e, EINVAL,
-			       "you should always set the memory limit when using memoryswap "
+			       "You should always set the Memory limit when using Memoryswap "
 			       "limit, see usage");
 	if (both && both < l->memory && !asked)
 		return err_set(e, EINVAL,
-			       "memory limit should be smaller than already set memoryswap limit, "
+			       "Memory limit should be smaller than already set memoryswap limit, "
 			       "update the memoryswap at the same time");
 	if (both && both < l->memory)
 		return err_set(e, EINVAL,
-			       "minimum memoryswap limit should be larger than memory limit, see "
+			       "Minimum memoryswap limit should be larger than memory limit, see "
 			       "usage");
 	if (asked && l->memory && (l->memory_swap < 0 || both > l->memory))
 		warn(warnings, "Your kernel does not support swap limit capabilities or the cgroup "
@@ -96,14 +96,14 @@ static int check_memory(const struct box_limits *l, uint64_t host, struct err *e
 	if (l->memory > host) {
 		human_size_binary(host, most, sizeof(most));
 		return err_set(e, EINVAL,
-			       "range of memory is from 6MB to %s, as there is no more available",
+			       "Range of memory is from 6MB to %s, as there is no more available",
 			       most);
 	}
 	if (l->memory_reservation && l->memory_reservation < MEMORY_MIN)
-		return err_set(e, EINVAL, "minimum memory reservation allowed is 6MB");
+		return err_set(e, EINVAL, "Minimum memory reservation allowed is 6MB");
 	if (l->memory && l->memory_reservation > l->memory)
 		return err_set(e, EINVAL,
-			       "minimum memory limit can not be less than memory reservation "
+			       "Minimum memory limit can not be less than memory reservation "
 			       "limit, see usage");
 	return 0;
 }
@@ -157,25 +157,25 @@ static int check_conflict(const struct box_limits *l, const struct limit_flags *
 
 	if (nano && f->cpu_period)
 		return err_set(e, EINVAL,
-			       "conflicting options: Nano CPUs and CPU Period cannot both be set");
+			       "Conflicting options: Nano CPUs and CPU Period cannot both be set");
 	if (nano && f->cpu_quota)
 		return err_set(e, EINVAL,
-			       "conflicting options: Nano CPUs and CPU Quota cannot both be set");
+			       "Conflicting options: Nano CPUs and CPU Quota cannot both be set");
 	if (nano && l->cpu_period)
 		return err_set(e, EINVAL,
-			       "conflicting options: Nano CPUs cannot be updated as CPU Period has "
+			       "Conflicting options: Nano CPUs cannot be updated as CPU Period has "
 			       "already been set");
 	if (nano && l->cpu_quota > 0)
 		return err_set(e, EINVAL,
-			       "conflicting options: Nano CPUs cannot be updated as CPU Quota has "
+			       "Conflicting options: Nano CPUs cannot be updated as CPU Quota has "
 			       "already been set");
 	if (l->nano_cpus && f->cpu_period)
 		return err_set(e, EINVAL,
-			       "conflicting options: CPU Period cannot be updated as NanoCPUs has "
+			       "Conflicting options: CPU Period cannot be updated as NanoCPUs has "
 			       "already been set");
 	if (l->nano_cpus && f->cpu_quota)
 		return err_set(e, EINVAL,
-			       "conflicting options: CPU Quota cannot be updated as NanoCPUs has "
+			       "Conflicting options: CPU Quota cannot be updated as NanoCPUs has "
 			       "already been set");
 	return 0;
 }
@@ -224,14 +224,14 @@ static int check_list(const char *asked, const char *there, const char *what, co
 	unsigned char want[LIST_MAX / 8], have[LIST_MAX / 8];
 
 	if (!parse_list(asked, want, LIST_MAX))
-		return err_set(e, EINVAL, "invalid value %s for cpuset %s", asked, what);
+		return err_set(e, EINVAL, "Invalid value %s for cpuset %s", asked, what);
 	if (!parse_list(there, have, LIST_MAX))
 		return 0; /* nobody knows */
 	for (size_t i = 0; i < sizeof(want); i++) {
 		if (want[i] & ~have[i])
 			return err_set(
 				e, EINVAL,
-				"requested %s are not available - requested %s, available: %s",
+				"Requested %s are not available - requested %s, available: %s",
 				many, asked, there);
 	}
 	return 0;
@@ -266,7 +266,7 @@ static int check_block_io(const struct limit_flags *f, struct strv *warnings, st
 			       f->block_io.v[0]);
 	if (f->blkio_weight &&
 	    (f->blkio_weight < BLKIO_WEIGHT_MIN || f->blkio_weight > BLKIO_WEIGHT_MAX))
-		return err_set(e, EINVAL, "range of blkio weight is from 10 to 1000");
+		return err_set(e, EINVAL, "Range of blkio weight is from 10 to 1000");
 	if (f->blkio_weight)
 		warn(warnings, "Your kernel does not support Block I/O weight or the cgroup is not "
 			       "mounted. Weight discarded.");

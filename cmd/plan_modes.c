@@ -130,7 +130,7 @@ static int plan_oom(struct box_spec *s, const struct run_flags *f, struct strv *
 {
 	if (f->oom_score_adj < -OOM_SCORE_MAX || f->oom_score_adj > OOM_SCORE_MAX)
 		return err_set(e, EINVAL,
-			       "invalid value %" PRId64
+			       "Invalid value %" PRId64
 			       ", range for oom score adj is [-1000, 1000]",
 			       f->oom_score_adj);
 	if (f->memory_swappiness < -1 || f->memory_swappiness > 100)

@@ -61,7 +61,7 @@ static int cpus_parse(const char *list, cpu_set_t *set, struct err *e)
 	unsigned char bits[CPU_SETSIZE / 8];
 
 	if (!parse_list(list, bits, CPU_SETSIZE))
-		return err_set(e, EINVAL, "invalid value %s for cpuset cpus", list);
+		return err_set(e, EINVAL, "Invalid value %s for cpuset cpus", list);
 	CPU_ZERO(set);
 	for (unsigned i = 0; i < CPU_SETSIZE; i++)
 		if (bits[i / 8] & 1U << i % 8)
@@ -90,7 +90,7 @@ static int use_nodes(const char *list, struct err *e)
 	if (*list == 0)
 		return 0;
 	if (!parse_list(list, bits, NODES_MAX))
-		return err_set(e, EINVAL, "invalid value %s for cpuset mems", list);
+		return err_set(e, EINVAL, "Invalid value %s for cpuset mems", list);
 	for (unsigned i = 0; i < NODES_MAX; i++)
 		if (bits[i / 8] & 1U << i % 8)
 			words[i / per] |= 1UL << i % per;

@@ -102,7 +102,7 @@ teardown_file() {
 	done <<-'END'
 		-m 5m|Minimum memory limit allowed is 6MB
 		-m 6291455|Minimum memory limit allowed is 6MB
-		-m 4096t|range of memory is from 6MB to
+		-m 4096t|Range of memory is from 6MB to
 		-m nan|invalid argument "nan" for "-m, --memory" flag
 		--cpus 0.009|Range of CPUs is from 0.01 to
 		--cpus 100000|Range of CPUs is from 0.01 to

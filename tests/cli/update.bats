@@ -60,13 +60,13 @@ host_config() {
 	before=$(zl inspect r1)
 	for row in \
 		"|you must provide one or more flags when using this command" \
-		"-m 5m|minimum memory limit allowed is 6MB" \
-		"-m 128m|memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time" \
-		"--memory-reservation 128m|minimum memory limit can not be less than memory reservation limit" \
-		"--cpu-period 5000|conflicting options: CPU Period cannot be updated as NanoCPUs has already been set" \
-		"--cpu-quota 5000|conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set" \
-		"--cpuset-cpus 8000|requested CPUs are not available - requested 8000, available: " \
-		"--blkio-weight 5|range of blkio weight is from 10 to 1000"; do
+		"-m 5m|Minimum memory limit allowed is 6MB" \
+		"-m 128m|Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time" \
+		"--memory-reservation 128m|Minimum memory limit can not be less than memory reservation limit" \
+		"--cpu-period 5000|Conflicting options: CPU Period cannot be updated as NanoCPUs has already been set" \
+		"--cpu-quota 5000|Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set" \
+		"--cpuset-cpus 8000|Requested CPUs are not available - requested 8000, available: " \
+		"--blkio-weight 5|Range of blkio weight is from 10 to 1000"; do
 		# shellcheck disable=SC2086 # options apart
 		run --separate-stderr zl update ${row%%|*} r1
 		one_line_error
