@@ -39,7 +39,7 @@ static int run_create(struct zl *z, void *flags, const struct operands *ops, str
 	struct volume_new n = { .name = ops->n ? ops->v[0] : f->name,
 				.labels = &labels,
 				.options = &f->opt };
-	struct volume v OWN(volume_free) = { NULL };
+	struct volume v OWN(volume_free) = { .name = NULL };
 
 	if (ops->n && f->name && strcmp(f->name, ops->v[0]) != 0)
 		return err_set(e, EINVAL,

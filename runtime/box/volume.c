@@ -361,7 +361,7 @@ static int vanish(const struct box_dirs *d, const char *name, int guard, struct 
 int volume_remove(const struct box_dirs *d, const char *name, struct err *e)
 {
 	own_fd int guard = volume_guard(d, LOCK_EX, e);
-	struct volume v OWN(volume_free) = { NULL };
+	struct volume v OWN(volume_free) = { .name = NULL };
 	int rc = guard < 0 ? guard : volume_find(d, name, &v, e);
 
 	if (rc < 0)

@@ -133,7 +133,7 @@ static int prepare(const struct box_dirs *d, const struct box_spec *s, struct bo
 				.anonymous = m->anonymous,
 				.labels = &m->volume_labels,
 				.options = &m->volume_options };
-	struct volume v OWN(volume_free) = { NULL };
+	struct volume v OWN(volume_free) = { .name = NULL };
 	int rc = volume_create_guarded(d, &n, &v, e);
 
 	if (rc < 0)
