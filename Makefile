@@ -129,6 +129,8 @@ bench-kvm: $(ZL)
 	ZL=$(ZL) tests/bench/kvm
 bench-life: $(ZL)
 	ZL=$(ZL) tests/bench/life
+bench-streams: $(ZL)
+	ZL=$(ZL) tests/bench/streams
 bench-pull: $(ZL)
 	ZL=$(ZL) tests/bench/pull
 
@@ -150,7 +152,7 @@ install: $(ZL)
 clean:
 	rm -rf build
 
-.PHONY: all check check-quick check-unit check-cli check-vm check-kvm unit lint fuzz fuzzers bench bench-kvm bench-life bench-pull deps demo install clean
+.PHONY: all check check-quick check-unit check-cli check-vm check-kvm unit lint fuzz fuzzers bench bench-kvm bench-life bench-streams bench-pull deps demo install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $O build/guest -name '*.d' 2>/dev/null)

@@ -88,9 +88,10 @@ void logfile_close(struct logfile *l);
 
 struct log_record {
 	enum log_stream stream;
-	int64_t time_ns;  /* since 1970 */
-	struct str data;  /* the bytes as they were written */
-	struct str attrs; /* docker's --details: "key=value,key=value"; empty as a rule */
+	int64_t time_ns;	    /* since 1970 */
+	struct str data;	    /* the bytes as they were written */
+	struct str attrs;	    /* docker's --details: "key=value,key=value"; empty as a rule */
+	struct str key, value, raw; /* the parser's, so that it does not allocate each time */
 };
 void log_record_free(struct log_record *r);
 /*

@@ -277,10 +277,18 @@ static bool attributes(struct cur *c, struct str *out)
 	return take(c, '}');
 }
 
-static bool field(struct cur *c, const struct str *key, struct log_record *r, struct str *raw,
-		  bool *has_raw, unsigned *seen)
+/* The same into a string that was in use before; not NULL, and ends with a NUL. */
+static bool string_again(struct cur *c, struct str *out)
 {
-	own_str struct str v = STR_INIT;
+	if (!string(c, out) || out->s == NULL)
+		return false;
+	out->s[out->len] = 0;
+	return true;
+}
+
+static bool field(struct cur *c, struct log_record *r, bool *has_raw, unsigned *seen)
+{
+	struct str *key = &r->key, *v = &r->value;
 
 	if (strcmp(key->s, "log") == 0) {
 		*seen |= 1;
@@ -288,17 +296,17 @@ static bool field(struct cur *c, const struct str *key, struct log_record *r, st
 	}
 	if (strcmp(key->s, "raw") == 0) {
 		*has_raw = true;
-		return string(c, raw);
+		return string(c, &r->raw);
 	}
 	if (strcmp(key->s, "stream") == 0) {
-		if (!string(c, &v) || v.s == NULL)
+		if (!string_again(c, v))
 			return false;
-		r->stream = strcmp(v.s, "stderr") == 0 ? LOG_STDERR : LOG_STDOUT;
+		r->stream = strcmp(v->s, "stderr") == 0 ? LOG_STDERR : LOG_STDOUT;
 		return true;
 	}
 	if (strcmp(key->s, "time") == 0) {
 		*seen |= 2;
-		return string(c, &v) && v.s && time_parse(v.s, &r->time_ns);
+		return string_again(c, v) && time_parse(v->s, &r->time_ns);
 	}
 	if (strcmp(key->s, "attrs") == 0) {
 		struct cur before = *c;
@@ -315,24 +323,62 @@ void log_record_free(struct log_record *r)
 {
 	str_free(&r->data);
 	str_free(&r->attrs);
+	str_free(&r->key);
+	str_free(&r->value);
+	str_free(&r->raw);
+}
+
+static bool literal(struct cur *c, const char *text)
+{
+	size_t n = strlen(text);
+
+	if (cur_left(c) < n || memcmp(c->p, text, n) != 0)
+		return false;
+	c->p += n;
+	return true;
+}
+
+/* A record exactly as put_record writes it without "raw" and "attrs", which nearly all are. */
+static bool usual(struct cur c, struct log_record *r)
+{
+	char time[LOG_TIME_MAX];
+	size_t n;
+
+	if (!literal(&c, "{\"log\":") || !string(&c, &r->data) || !literal(&c, ",\"stream\":\"std"))
+		return false;
+	if (literal(&c, "out"))
+		r->stream = LOG_STDOUT;
+	else if (literal(&c, "err"))
+		r->stream = LOG_STDERR;
+	else
+		return false;
+	if (!literal(&c, "\",\"time\":\""))
+		return false;
+	n = cur_left(&c);
+	if (n < 2 || n - 2 >= sizeof(time) || memcmp(c.end - 2, "\"}", 2) != 0)
+		return false;
+	memcpy(time, c.p, n - 2);
+	time[n - 2] = 0;
+	return time_parse(time, &r->time_ns);
 }
 
 int log_record_parse(const char *line, size_t len, struct log_record *r)
 {
-	own_str struct str key = STR_INIT, raw = STR_INIT;
 	struct cur c = cur_of(line, len);
 	bool has_raw = false;
 	unsigned seen = 0;
 
 	r->data.len = r->attrs.len = 0;
+	if (usual(c, r))
+		return 0;
+	r->data.len = 0;
 	r->stream = LOG_STDOUT;
 	if (!take(&c, '{'))
 		return -EINVAL;
 	do {
-		if (!string(&c, &key) || key.s == NULL || !take(&c, ':'))
+		if (!string_again(&c, &r->key) || !take(&c, ':'))
 			return -EINVAL;
-		key.s[key.len] = 0;
-		if (!field(&c, &key, r, &raw, &has_raw, &seen))
+		if (!field(&c, r, &has_raw, &seen))
 			return -EINVAL;
 	} while (take(&c, ','));
 	skip_space(&c);
@@ -341,5 +387,5 @@ int log_record_parse(const char *line, size_t len, struct log_record *r)
 	skip_space(&c);
 	if (cur_left(&c))
 		return -EINVAL;
-	return has_raw && !unbase64(&raw, &r->data) ? -EINVAL : 0;
+	return has_raw && !unbase64(&r->raw, &r->data) ? -EINVAL : 0;
 }
