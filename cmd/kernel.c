@@ -98,11 +98,14 @@ int container_kernel(struct zl *z, const struct box *b, bool quiet, struct err *
 	z->dirs.kernel = NULL;
 	if (name == NULL || *name == 0)
 		return 0;
-	path = is_file(name) ? realpath(name, NULL) : from_image(z, name, quiet, e);
-	if (path == NULL) {
-		if (e->code == 0)
-			err_sys(e, "open it");
-		return err_wrap(e, "kernel %s", name);
+	if (is_file(name)) {
+		path = realpath(name, NULL);
+		if (path == NULL)
+			return err_sys(e, "kernel %s", name);
+	} else {
+		path = from_image(z, name, quiet, e);
+		if (path == NULL)
+			return err_wrap(e, "kernel %s", name);
 	}
 	log_step("kernel: %s", path);
 	z->dirs.kernel = path;
