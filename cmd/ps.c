@@ -125,30 +125,6 @@ static bool port_matches(const char *have, const char *want)
 	       strcmp(proto, mine) == 0 && port >= first && port <= last;
 }
 
-/* NetworkSettings.Ports: the container's port, or one of the host's that leads to it. */
-static bool published_matches(const struct js *ports, const char *want)
-{
-	struct js *bindings;
-	const char *key;
-	void *at = NULL;
-
-	while (js_each(ports, &at, &key, &bindings)) {
-		const char *slash = strchr(key, '/');
-
-		if (js_len(bindings) && port_matches(key, want))
-			return true;
-		for (size_t i = 0; i < js_len(bindings); i++) {
-			const char *port = js_text(js_get(js_at(bindings, i), "HostPort"));
-			own_free char *host =
-				xasprintf("%s%s", port ? port : "", slash ? slash : "/tcp");
-
-			if (port_matches(host, want))
-				return true;
-		}
-	}
-	return false;
-}
-
 static bool any_key_matches(const struct js *object, const char *want)
 {
 	struct js *value;
@@ -208,7 +184,7 @@ static bool inspected_matches(const struct box *b, const char *key, const char *
 	if (strcmp(key, "volume") == 0)
 		return volume_matches(js_get(j, "Mounts"), value);
 	if (strcmp(key, "publish") == 0)
-		return published_matches(js_get(net, "Ports"), value);
+		return any_key_matches(js_get(js_get(j, "HostConfig"), "PortBindings"), value);
 	return any_key_matches(js_get(js_get(j, "Config"), "ExposedPorts"), value);
 }
 
