@@ -160,7 +160,7 @@ int volumes_prepare(const struct box_dirs *d, struct box_spec *s, struct err *e)
 	int rc = 0;
 
 	if (!has_volumes(s)) /* a lock that stands for none */
-		return open("/dev/null", O_RDONLY | O_CLOEXEC);
+		return open("/", O_PATH | O_CLOEXEC);
 	guard = volume_guard(d, LOCK_SH, e);
 	if (guard < 0)
 		return guard;
