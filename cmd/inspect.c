@@ -108,7 +108,7 @@ static int look_for_image(struct looking *l, const char *who, struct err *e)
 
 static int look_for_volume(struct looking *l, const char *who, struct err *e)
 {
-	struct volume v OWN(volume_free) = { NULL };
+	struct volume v OWN(volume_free) = { 0 };
 
 	if (volume_find(&l->z->dirs, who, &v, e) < 0)
 		return e->code == ENOENT ? 0 : -1;

@@ -72,7 +72,7 @@ static void message_is_dockers(void **state)
 	own_str struct str line = STR_INIT;
 	own_js struct js *j = NULL;
 	own_free char *head = NULL;
-	int64_t t, ns;
+	int64_t t = 0, ns = 0;
 
 	(void)state;
 	box_spec_init(&s);
