@@ -271,8 +271,8 @@ int box_update(const struct box_dirs *d, struct box *b, box_limits_fn *change, v
  */
 int box_restart_parse(const char *text, char **policy, int64_t *retries, struct err *e);
 /*
- * Gives a container another policy: when it ends next, that counts. One that runs without a policy
- * has nobody who would start it again: -EBUSY.
+ * Gives a container another policy, running or not: when it ends next, that counts. One that runs
+ * without a policy gets a process that will start it again.
  */
 int box_restart_set(const struct box_dirs *d, struct box *b, const char *text, struct err *e);
 /* Whether it would run if the host had not gone down: docker's rule for its daemon's start. */

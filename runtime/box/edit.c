@@ -9,6 +9,7 @@
 #include "runtime/base/json.h"
 #include "runtime/base/own.h"
 #include "runtime/box/client.h"
+#include "runtime/box/keeper.h"
 #include "runtime/box/placement.h"
 #include "runtime/box/state.h"
 
@@ -86,6 +87,7 @@ int box_restart_set(const struct box_dirs *d, struct box *b, const char *text, s
 	own_fd int dirfd = -1;
 	int64_t retries;
 	bool none;
+	int rc;
 
 	if (box_restart_parse(text, &policy, &retries, e) < 0)
 		return -EINVAL;
@@ -94,18 +96,16 @@ int box_restart_set(const struct box_dirs *d, struct box *b, const char *text, s
 		return err_set(e, EINVAL,
 			       "Restart policy cannot be updated because AutoRemove is enabled for "
 			       "the container");
-	if (!none && box_is_running(b) && b->state.keeper == 0)
-		return err_set(e, EBUSY,
-			       "container %s runs without a restart policy: it can be given one "
-			       "when it is stopped",
-			       b->spec.id);
 	dirfd = edit_begin(d, b, e);
 	if (dirfd < 0)
 		return dirfd;
 	free(b->spec.restart);
 	b->spec.restart = steal_ptr(&policy);
 	b->spec.restart_max = retries;
-	return spec_write(dirfd, &b->spec, e);
+	rc = spec_write(dirfd, &b->spec, e);
+	if (rc == 0 && !none && box_is_running(b) && b->state.keeper == 0)
+		rc = keeper_adopt(d, b, e);
+	return rc;
 }
 
 int box_rename(const struct box_dirs *d, struct box *b, const char *name, struct err *e)

@@ -219,7 +219,7 @@ static bool starts_again(struct holder *h)
 {
 	if (h->over < 0 || h->stopped || h->quit || (!h->main->started && !h->again))
 		return false;
-	restart_read(h->dirfd, h->spec);
+	spec_refresh(h->dirfd, h->spec);
 	return restart_wanted(h->spec, &h->state) && write(h->over, "", 1) == 1;
 }
 

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ struct keeper {
 	int client;	   /* the starting one's, during the first life; else -1 */
 	int over;	   /* readable when the life is over; -1 between two */
 	bool said;	   /* the holder has written its end down */
+	int adopted;	   /* a client's connection to a holder that is not its child; else -1 */
 	uint64_t began;	   /* loop_now() when it began */
 	uint64_t delay;	   /* before the last one */
 	struct loop_watch *over_watch;
@@ -178,19 +180,6 @@ static void tell_client(int sock, int how, const char *text)
 		fd_send(sock, buf, ctl_put(&m, buf), NULL, 0);
 }
 
-/* What `update` and `rename` changed; the machine may have been chosen for this start only. */
-static void refresh_spec(struct keeper *k)
-{
-	struct box_spec now;
-
-	if (spec_read(k->dirfd, &now, NULL) < 0)
-		return;
-	free(now.machine);
-	now.machine = steal_ptr(&k->spec->machine);
-	box_spec_free(k->spec);
-	*k->spec = now;
-}
-
 /* -EAGAIN: not now. */
 static int live(struct keeper *k, struct err *e)
 {
@@ -201,7 +190,7 @@ static int live(struct keeper *k, struct err *e)
 	if (state_read(k->dirfd, &s->box->state, e) < 0)
 		return -EIO;
 	if (s->again)
-		refresh_spec(k);
+		spec_refresh(k->dirfd, k->spec);
 	if (pipe2(over, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_sys(e, "pipe"), -EAGAIN;
 	s->box->state.keeper = getpid();
@@ -294,7 +283,7 @@ static void write_death(struct keeper *k)
 	st->finished_ns = state_now();
 	if (st->health != BOX_HEALTH_NONE)
 		st->health = BOX_HEALTH_UNHEALTHY;
-	restart_read(k->dirfd, k->spec);
+	spec_refresh(k->dirfd, k->spec);
 	if (st->status != BOX_CREATED && restart_wanted(k->spec, st)) {
 		st->status = BOX_RESTARTING;
 		st->restart_count++;
@@ -306,6 +295,16 @@ static void write_death(struct keeper *k)
 	state_write(k->dirfd, st, NULL);
 	unlink(k->socket);
 	finish(k);
+}
+
+/* Its end is written down. */
+static void go_on(struct keeper *k)
+{
+	if (k->state.status != BOX_RESTARTING)
+		finish(k);
+	if (k->quit)
+		end_for_good(k);
+	back_off(k);
 }
 
 static void life_over(void *arg, uint32_t events)
@@ -330,11 +329,7 @@ static void life_over(void *arg, uint32_t events)
 	if (state_claims_holder(&k->state) && !(k->said && k->state.status == BOX_RESTARTING))
 		write_death(k);
 	own_fd_(&k->client);
-	if (k->state.status != BOX_RESTARTING)
-		finish(k);
-	if (k->quit)
-		end_for_good(k);
-	back_off(k);
+	go_on(k);
 }
 
 /* --- the process */
@@ -370,6 +365,8 @@ static void on_signal(void *arg, uint32_t events)
 		return;
 	}
 	k->quit = true; /* the host goes down: nobody said that the container is to stay so */
+	if (k->adopted >= 0)
+		finish(k);
 	if (k->again)
 		end_for_good(k);
 	else if (k->holder)
@@ -400,9 +397,7 @@ static int prepare(struct keeper *k, struct err *e)
 	k->socket = box_sock_path(k->start->dirs, k->spec->id);
 	if (k->loop == NULL || k->dirfd < 0)
 		return err_set(e, EIO, "open container %s", k->spec->id);
-	if (watch_signals(k, e) < 0)
-		return -EIO;
-	return bind_socket(k, e);
+	return watch_signals(k, e);
 }
 
 /* Unmaps a part of the executable that is never written to: it comes back where it is used. */
@@ -433,13 +428,17 @@ static void shrink(void)
 void keeper_run(struct holder_start *s)
 {
 	struct err e = ERR_INIT;
-	struct keeper k = {
-		.start = s, .spec = &s->box->spec, .dirfd = -1, .sock = -1, .client = -1, .over = -1
-	};
+	struct keeper k = { .start = s,
+			    .spec = &s->box->spec,
+			    .dirfd = -1,
+			    .sock = -1,
+			    .client = -1,
+			    .over = -1,
+			    .adopted = -1 };
 
 	holder_detach(s);
 	prctl(PR_SET_NAME, BOX_KEEPER_COMM);
-	if (confine_keeper(&e) == 0 && prepare(&k, &e) == 0) {
+	if (confine_keeper(&e) == 0 && prepare(&k, &e) == 0 && bind_socket(&k, &e) == 0) {
 		confine_past(s->dirs, k.spec->id, BOX_KEEPER_COMM, true);
 		if (live(&k, &e) == 0) {
 			shrink();
@@ -449,4 +448,89 @@ void keeper_run(struct holder_start *s)
 	}
 	tell_client(s->sock, BOX_EV_FAILED, e.msg);
 	_exit(BOX_CODE_FAILED);
+}
+
+/* --- a container that got its policy while it ran */
+
+/* The holder is gone, or as good as gone. Whoever is first at the lock says what comes next. */
+static void take_over(struct keeper *k)
+{
+	struct box_state *st = &k->state;
+	int lock = box_lock_wait(k->dirfd);
+
+	if (lock < 0 || !box_dir_current(k->start->dirs, k->spec->id, k->dirfd) ||
+	    state_read(k->dirfd, st, NULL) < 0)
+		finish(k);
+	k->start->lock = lock;
+	k->start->again = true;
+	k->began = loop_now();
+	spec_refresh(k->dirfd, k->spec);
+	if (state_claims_holder(st)) {
+		write_death(k);
+	} else if (st->status == BOX_EXITED && !st->stopped && restart_wanted(k->spec, st)) {
+		st->status = BOX_RESTARTING;
+		st->restart_count++;
+	}
+	go_on(k);
+}
+
+static void adopted_says(void *arg, uint32_t events)
+{
+	struct keeper *k = arg;
+	char waste[CTL_MSG_MAX];
+
+	(void)events;
+	if (recv(k->adopted, waste, sizeof(waste), 0) > 0)
+		return;
+	loop_del(k->over_watch);
+	own_fd_(&k->adopted);
+	take_over(k);
+}
+
+static void adopt(struct holder_start *s) __attribute__((noreturn));
+static void adopt(struct holder_start *s)
+{
+	struct keeper k = {
+		.start = s, .spec = &s->box->spec, .dirfd = -1, .sock = -1, .client = -1, .over = -1
+	};
+
+	holder_detach(s);
+	prctl(PR_SET_NAME, BOX_KEEPER_COMM);
+	k.adopted = s->sock;
+	s->sock = -1;
+	if (confine_keeper(NULL) < 0 || prepare(&k, NULL) < 0)
+		_exit(BOX_CODE_FAILED);
+	confine_past(s->dirs, k.spec->id, BOX_KEEPER_COMM, true);
+	k.over_watch = loop_add(k.loop, k.adopted, EPOLLIN, adopted_says, &k, NULL);
+	if (k.over_watch == NULL)
+		_exit(BOX_CODE_FAILED);
+	shrink();
+	loop_run(k.loop);
+	_exit(0);
+}
+
+int keeper_adopt(const struct box_dirs *d, struct box *b, struct err *e)
+{
+	struct bundle bundle = { .lock = -1 };
+	struct holder_start s = { .dirs = d,
+				  .box = b,
+				  .bundle = &bundle,
+				  .lock = -1,
+				  .said = -1,
+				  .listen = -1,
+				  .over = -1 };
+	pid_t pid;
+
+	s.sock = ctl_connect(b->state.socket);
+	if (s.sock < 0)
+		return err_set(e, -s.sock, "connect to container %s: %s", b->spec.id,
+			       strerror(-s.sock));
+	pid = bundle_get(d, &bundle, e) < 0 ? -1 : fork();
+	if (pid == 0)
+		adopt(&s);
+	if (pid < 0 && e && e->code == 0)
+		err_sys(e, "fork");
+	close(s.sock);
+	bundle_free(&bundle);
+	return pid < 0 ? -EIO : 0;
 }

@@ -32,4 +32,10 @@
 /* In the forked process, instead of holder_run. */
 void keeper_run(struct holder_start *start) __attribute__((noreturn));
 
+/*
+ * Forks a keeper for a container that runs without one, and has just got a policy. It waits for the
+ * holder's end as any client does, and is a keeper like any other from then on.
+ */
+int keeper_adopt(const struct box_dirs *d, struct box *b, struct err *e);
+
 #endif

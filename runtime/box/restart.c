@@ -88,16 +88,3 @@ bool box_restarts_after_crash(const struct box *b)
 		return false;
 	return is(&b->spec, "always") || (is(&b->spec, "unless-stopped") && !b->state.stopped);
 }
-
-void restart_read(int dirfd, struct box_spec *s)
-{
-	own_js struct js *j = js_read(dirfd, BOX_SPEC_FILE, BOX_JSON_MAX, NULL);
-	const char *policy = js_text(js_get(j, "restart"));
-
-	if (j == NULL)
-		return; /* what was is as good as anything */
-	free(s->restart);
-	s->restart = xstrdup(policy ? policy : "");
-	s->restart_max = 0;
-	js_int(js_get(j, "restart_max"), &s->restart_max);
-}

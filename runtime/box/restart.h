@@ -25,7 +25,5 @@ bool restart_wanted(const struct box_spec *s, const struct box_state *st);
 uint64_t restart_delay(uint64_t last_ns, uint64_t ran_ns);
 /* Whether a signal to the workload says that it is to end for good. */
 bool restart_signal_ends(const struct box_spec *s, int sig);
-/* The policy as it stands in spec.json now: `update` may have changed it. */
-void restart_read(int dirfd, struct box_spec *s);
 
 #endif

@@ -169,8 +169,20 @@ void spec_take_changes(struct box_spec *s, struct box_spec *now)
 	struct box_limits before = s->limits;
 
 	swap_text(&s->name, &now->name);
+	swap_text(&s->restart, &now->restart);
+	s->restart_max = now->restart_max;
 	s->limits = now->limits;
 	now->limits = before;
+}
+
+void spec_refresh(int dirfd, struct box_spec *s)
+{
+	struct box_spec now;
+
+	if (spec_read(dirfd, &now, NULL) < 0)
+		return;
+	spec_take_changes(s, &now);
+	box_spec_free(&now);
 }
 
 int spec_read(int dirfd, struct box_spec *s, struct err *e)

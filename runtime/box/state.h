@@ -54,6 +54,8 @@ int box_lock_wait(int dirfd);
 
 /* Takes from `now`, as it was read later, what may have changed since: its name, its limits. */
 void spec_take_changes(struct box_spec *s, struct box_spec *now);
+/* The same from spec.json; if that cannot be read, nothing changes. */
+void spec_refresh(int dirfd, struct box_spec *s);
 /* spec.json of the folder; what spec_read fills in is freed by box_spec_free. */
 int spec_write(int dirfd, const struct box_spec *s, struct err *e);
 int spec_read(int dirfd, struct box_spec *s, struct err *e);

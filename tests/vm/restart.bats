@@ -236,3 +236,70 @@ waiting() {
 	status_is 1
 	stderr_has "conflicting options"
 }
+
+@test "update --restart of a running container: taken up, changed, taken back" {
+	zl run -qd --name late busybox sh -c "$LOOP"
+	wait_until 60 lived late 1
+	[ -z "$(our_pids zl-keeper)" ]
+	run -0 zl update --restart on-failure:5 late
+	[ -n "$(our_pids zl-keeper)" ]
+	zl exec late touch /die
+	wait_until 60 lived late 2
+	wait_until 60 status_of late running
+	[ "$(of late '{{.RestartCount}} {{.HostConfig.RestartPolicy.Name}}')" = "1 on-failure" ]
+	run -0 zl update --restart no late
+	zl exec late touch /die
+	wait_until 60 status_of late exited
+	[ "$(of late '{{.State.ExitCode}}')" = 7 ]
+	nothing_runs
+	# stopped by a user it stays so, also when nobody asked for a policy at first
+	run -0 zl start late
+	run -0 zl update --restart always late
+	run -0 zl stop late
+	nothing_runs
+	status_of late exited
+	# the holder's sudden death is the keeper's business, too
+	run -0 zl update --restart no late
+	run -0 zl start late
+	run -0 zl update --restart always late
+	before=$(lives late)
+	wait_until 60 lived late "$before"
+	holders KILL
+	wait_until 60 lived late $((before + 1))
+	run -0 zl rm -f late
+	nothing_runs
+}
+
+@test "SIGKILL of any of them at any moment: the next command sees the truth" {
+	for delay in 0 0.2 1; do
+		for who in keepers holders all; do
+			zl run -qd --name any --restart always busybox sh -c 'echo life; exit 3' >/dev/null 2>&1 3>&- &
+			sleep $delay
+			if [ $who = all ]; then
+				our_processes | awk '{ print $1 }' | xargs -r kill -9 || true # some are gone by then
+			else
+				$who KILL || true
+			fi
+			wait $! || true
+			if zl inspect any >/dev/null 2>&1; then
+				[[ $(of any '{{.State.Status}}') =~ ^(created|running|restarting|exited)$ ]]
+				run -0 zl rm -f any
+			fi
+			nothing_runs
+			[ -z "$(zl ps -aq)" ] || fail "$delay $who: $(zl ps -a)"
+		done
+	done
+	[ -z "$(find "$ZL_ROOT/containers" -mindepth 1 ! -name .lock)" ]
+}
+
+@test "a keeper has no privileges, and nothing of its start is to be seen" {
+	SECRET=hunter2 zl run -qd --name bare -e PASSWORD=hunter3 --restart always busybox sleep 1000
+	pid=$(our_pids zl-keeper)
+	grep -q "^NoNewPrivs:[[:space:]]*1" "/proc/$pid/status"
+	[ $((0x$(awk '$1 == "CapEff:" { print $2 }' "/proc/$pid/status") & ~0x8000001b)) = 0 ]
+	grep -qzF "containers/" "/proc/$pid/cmdline"
+	! grep -qaF hunter "/proc/$pid/cmdline" || fail "operands are left"
+	! grep -qaF hunter "/proc/$pid/environ" || fail "the environment is left"
+	[ "$(find "/proc/$pid/fd" -lname '*pipe*' | wc -l)" -le 1 ]
+	zl rm -f bare
+}
