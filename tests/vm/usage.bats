@@ -48,7 +48,7 @@ setup() {
 
 	run -0 --separate-stderr zl stats --no-stream used
 	[[ ${lines[0]} =~ ^CONTAINER\ ID\ +NAME\ +CPU\ %\ +MEM\ USAGE\ /\ LIMIT\ +MEM\ %\ +NET\ I/O\ +BLOCK\ I/O\ +PIDS$ ]]
-	[[ ${lines[1]} =~ ^[0-9a-f]{12}\ +used\ +[0-9.]+%\ +[0-9.]+MiB\ /\ 200MiB\ +[0-9.]+%\ +[0-9.]+k?B\ /\ [0-9.]+k?B\ +[0-9.]+[kM]B\ /\ [0-9.]+.?B\ +[0-9]+$ ]] || fail "${lines[1]}"
+	[[ ${lines[1]} =~ ^[0-9a-f]{12}\ +used\ +[0-9.]+%\ +[0-9.]+[KM]iB\ /\ 200MiB\ +[0-9.]+%\ +[0-9.]+k?B\ /\ [0-9.]+k?B\ +[0-9.]+[kM]B\ /\ [0-9.]+.?B\ +[0-9]+$ ]] || fail "${lines[1]}"
 	# `yes` takes a whole processor, as far as the host gives it one
 	run -0 zl stats --no-stream --format '{{.CPUPerc}}' used
 	awk -v p="${output%\%}" 'BEGIN { exit !(p > 30 && p < 450) }' || fail "CPU $output"
