@@ -32,6 +32,7 @@
 enum { RX, TX, NET_QUEUES };
 
 #define QUEUE_SIZE 1024U
+#define NS_PER_MS  1000000L
 #define TURN	   64U
 #define LATE_MAX   (1U << 20)
 #define HEADER_LEN sizeof(struct virtio_net_hdr_v1)
@@ -299,6 +300,7 @@ static bool wait_and_turn(struct net_dev *n, bool hurry)
 	enum { STOP, KICK, OURS };
 	struct virtq *q = n->q[is_late(n) ? RX : TX];
 	struct pollfd own[OURS], *fds = own;
+	struct timespec limit;
 	int timeout = -1;
 	size_t nfds = OURS;
 	uint64_t count;
@@ -307,7 +309,10 @@ static bool wait_and_turn(struct net_dev *n, bool hurry)
 		nfds = net_wait(n->net, OURS, &fds, &timeout);
 	fds[STOP] = (struct pollfd){ .fd = n->worker.stop, .events = POLLIN };
 	fds[KICK] = (struct pollfd){ .fd = q ? q->kick_fd : -1, .events = POLLIN };
-	if (poll(fds, nfds, hurry ? 0 : timeout) < 0)
+	timeout = hurry ? 0 : timeout;
+	limit = (struct timespec){ timeout / 1000, timeout % 1000 * NS_PER_MS };
+	/* not poll: after the process was stopped, that goes on by a call of another number */
+	if (ppoll(fds, nfds, timeout < 0 ? NULL : &limit, NULL) < 0)
 		return true;
 	if (fds[STOP].revents)
 		return false;
@@ -436,7 +441,7 @@ void virtio_net_free(struct virtio_device *d)
 }
 
 static const struct confine_call calls[] = {
-	CONFINE_CALL(poll),
+	CONFINE_CALL(ppoll),
 	CONFINE_CALL(read),
 	CONFINE_CALL(write),
 	CONFINE_CALL(futex),

@@ -86,6 +86,11 @@ ping"
 	output_is "10.0.2.15/24 10.0.2.2 fd7a:6c00::15 $mac bridge"
 	run -0 zl ps --format '{{.Networks}}' --filter network=bridge
 	output_is bridge
+	# a process that was stopped, as a host that sleeps does it, goes on
+	pid=$(zl inspect -f '{{.State.Pid}}' net)
+	kill -STOP "$pid"
+	kill -CONT "$pid"
+	run -0 zl exec net ping -c 1 -W 20 10.0.2.2
 	zl stop -t 0 net
 	run -0 zl inspect -f '{{.NetworkSettings.IPAddress}}' net
 	output_is ""
