@@ -388,14 +388,16 @@ static void assert_refused(const struct confine *c, const char *path, act_fn *ac
 static void test_files(void **state)
 {
 	struct confine c = { .name = "test", .lists = { &virtio_fs_calls, &end_list } };
-	own_free char *a = xasprintf("%s/a", dir), *b = xasprintf("%s/b", dir);
-	own_free char *secret = NULL, *in_a = NULL, *in_b = NULL, *made = NULL;
+	own_free char *a = NULL, *b = NULL, *secret = NULL, *in_a = NULL, *in_b = NULL,
+		      *made = NULL;
 	struct err e = ERR_INIT;
 
 	(void)state;
 	c.rules = confine_rules_new();
 	if (c.rules < 0)
-		skip();
+		skip(); /* with nothing allocated: it does not come back */
+	a = xasprintf("%s/a", dir);
+	b = xasprintf("%s/b", dir);
 	assert_int_equal(mkdir(a, 0700), 0);
 	assert_int_equal(mkdir(b, 0700), 0);
 	secret = file_in("secret");
@@ -436,13 +438,15 @@ static void test_files(void **state)
 static void test_one_file(void **state)
 {
 	struct confine c = { .name = "test", .lists = { &virtio_fs_calls, &end_list } };
-	own_free char *mine = file_in("mine"), *other = file_in("other");
+	own_free char *mine = NULL, *other = NULL;
 	struct err e = ERR_INIT;
 
 	(void)state;
 	c.rules = confine_rules_new();
 	if (c.rules < 0)
 		skip();
+	mine = file_in("mine");
+	other = file_in("other");
 	assert_int_equal(confine_rules_add(c.rules, mine, CONFINE_ALL, &e), 0);
 	assert_int_equal(confine_rules_add(c.rules, "/no/such/file", CONFINE_ALL, &e), 0);
 	assert_refused(&c, mine, try_write, 0);
