@@ -7,6 +7,8 @@
 #include "runtime/base/json.h"
 #include "runtime/box/volume.h"
 
+struct zl;
+
 /* A row of `zl volume ls`, with the size of its files; owned by the caller. */
 struct js *volume_row(const struct volume *v, bool sizes);
 /* As inspect shows it; owned by the caller. */
