@@ -55,7 +55,10 @@ names() {
 	[ "$(names -f until=24h)" = "busybox:latest entry:latest layers:latest other/busybox:1.0 " ]
 	[ "$(names -f until=2020-01-01)" = "" ]
 	[ "$(names -f dangling=true)" = "" ]
-	for bad in nothing nokey=1 until=soon dangling=perhaps before=nosuch; do
+	run --separate-stderr zl images -f nothing
+	status_is 125
+	one_line_error
+	for bad in nokey=1 until=soon dangling=perhaps before=nosuch; do
 		run --separate-stderr zl images -f "$bad"
 		status_is 1
 		one_line_error
