@@ -22,7 +22,6 @@ static const struct confine_call all_calls[] = {
 	CONFINE_CALL(fstatfs),
 	CONFINE_IF(fcntl, 1, F_DUPFD_CLOEXEC),
 	/* content */
-	CONFINE_CALL(read),
 	CONFINE_CALL(write),
 	CONFINE_CALL(preadv),
 	CONFINE_CALL(pwritev),
