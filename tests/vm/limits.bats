@@ -101,7 +101,6 @@ no_names() {
 	says CapEff:$'\t'0000000000000000
 }
 
-# bats test_tags=core
 @test "update: a running and a paused container have other limits at once" {
 	zl run -qd --name up -m 128m --cpus 1 busybox sleep 1000
 	run -0 zl update -m 64m --memory-reservation 32m --pids-limit 77 --cpus 0.25 -c 100 --cpuset-cpus 0 up

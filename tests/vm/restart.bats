@@ -169,7 +169,6 @@ waiting() {
 	[ "$(of bad '{{.State.Status}} {{.RestartCount}}')" = "created 0" ]
 }
 
-# bats test_tags=core
 @test "SIGKILL of the holder is an end like any other; of the keeper, the container's last" {
 	zl run -q --name hit --restart always busybox sh -c "$LOOP" >out 2>err 3>&- &
 	wait_until 60 grep -q life out

@@ -45,7 +45,6 @@ setup() {
 	[ "$(cat told)" = "volume create volume destroy volume mount volume unmount" ]
 }
 
-# bats test_tags=core
 @test "two running containers share a volume; what one writes the other sees; nested mounts" {
 	mkdir -p inner
 	echo inner >inner/f
