@@ -237,7 +237,6 @@ os.execvp(sys.argv[1], sys.argv[1:])' zl run -q --rm busybox probe signals 1 >ou
 	nothing_runs
 }
 
-# bats test_tags=core
 @test "SIGKILL of the holder: the VM goes with it, the next command cleans up" {
 	zl run -qd --name held busybox sleep 1000
 	our_processes | awk '$2 ~ /^zl/ { print $1 }' | xargs kill -9

@@ -57,7 +57,6 @@ our_pids() {
 
 LOOP='echo life; trap "exit 5" TERM; while [ ! -e /die ]; do sleep 0.1; done; rm /die; exit 7'
 
-# bats test_tags=core
 @test "on-failure:2 starts again twice, then it has failed; 0 is no failure" {
 	zl run -qd --name some --restart on-failure:2 busybox sh -c 'echo life; exit 3'
 	wait_until 60 status_of some exited
