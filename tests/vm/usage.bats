@@ -16,7 +16,6 @@ setup() {
 	needs_vm
 }
 
-# bats test_tags=core
 @test "top lists the processes in ps's columns; stats has numbers that are true" {
 	zl run -qd --name used -m 200m busybox sh -c \
 		'sleep 1000 & sh -c "exec sleep 2000" & sh -c "exec yes" >/dev/null & wait'

@@ -26,7 +26,6 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return 1
 }
 
-# bats test_tags=core
 @test "a volume: filled from the image, owners stick, others see it, --rm leaves named ones only" {
 	run -0 --separate-stderr zl run -q --rm --read-only -v kept:/data -v /anon vol sh -c '
 		stat -c "%n %a %u:%g" /data /data/f; cat /data/link; echo
