@@ -2,16 +2,14 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/plan.h"
+#include "cmd/ports.h"
 #include "runtime/base/own.h"
-#include "runtime/base/parse.h"
 #include "runtime/box/link.h"
 
-#define PORT_MAX   65535
 #define DOMAIN_MAX 254
 /* docker's other names of networks */
 #define NETWORK_DEFAULT "default"
@@ -73,37 +71,25 @@ static int plan_dns(struct box_spec *s, const struct run_flags *f, struct err *e
 	return 0;
 }
 
-/* "8000-8010" or "80". */
-static bool range_parse(const char *text, uint64_t *from, uint64_t *to)
-{
-	const char *dash = strchr(text, '-');
-	own_free char *first = dash ? xstrndup(text, (size_t)(dash - text)) : xstrdup(text);
-
-	if (!parse_u64(first, 0, PORT_MAX, from))
-		return false;
-	*to = *from;
-	return dash == NULL || parse_u64(dash + 1, *from, PORT_MAX, to);
-}
-
 /* "80", "80/udp", "8000-8010/tcp" -> "80/tcp" each. */
 static int plan_expose(struct box_spec *s, const char *text, struct err *e)
 {
 	size_t n = strcspn(text, "/");
 	const char *proto = text[n] ? text + n + 1 : "tcp";
 	own_free char *ports = xstrndup(text, n);
-	uint64_t from, to;
+	unsigned from, to;
 
 	if (strchr(text, ':'))
 		return err_set(e, EINVAL, "invalid port format for --expose: %s", text);
 	if (strcmp(proto, "tcp") != 0 && strcmp(proto, "udp") != 0 && strcmp(proto, "sctp") != 0)
 		return err_set(e, EINVAL, "invalid proto: %s", proto);
-	if (!range_parse(ports, &from, &to))
+	if (!port_range(ports, &from, &to))
 		return err_set(e, EINVAL,
 			       "invalid range format for --expose: %s, error: invalid range "
 			       "specified for port: %s",
 			       text, ports);
 	for (; from <= to; from++) {
-		own_free char *port = xasprintf("%" PRIu64 "/%s", from, proto);
+		own_free char *port = xasprintf("%u/%s", from, proto);
 
 		if (!strv_has(&s->exposed, port))
 			strv_add(&s->exposed, port);

@@ -167,14 +167,11 @@ static int publish(struct box_spec *s, const char *text, struct err *e)
 static void publish_all(struct box_spec *s)
 {
 	for (size_t i = 0; i < s->exposed.n; i++) {
-		const char *text = s->exposed.v[i], *slash = strchr(text, '/');
-		struct box_port port = { .udp = slash && strcmp(slash, "/udp") == 0 };
-		own_free char *number = slash ? xstrndup(text, (size_t)(slash - text)) : NULL;
-		uint64_t n;
+		struct box_port port = { .first = 0 };
 		bool there = false;
+		unsigned n;
 
-		if (number == NULL || !parse_u64(number, 1, UINT16_MAX, &n) ||
-		    (!port.udp && strcmp(slash, "/tcp") != 0))
+		if (!port_exposed(s->exposed.v[i], &n, &port.udp) || n == 0)
 			continue;
 		port.port = (uint16_t)n;
 		for (unsigned k = 0; k < s->nports; k++)

@@ -77,8 +77,7 @@ static bool is_bound(const struct box *b, unsigned port, bool udp)
 	return false;
 }
 
-/* "80/tcp"; false for what is none of ours (sctp). */
-static bool exposed_parse(const char *text, unsigned *port, bool *udp)
+bool port_exposed(const char *text, unsigned *port, bool *udp)
 {
 	own_free char *number = xstrndup(text, strcspn(text, "/"));
 	const char *proto = text + strlen(number);
@@ -129,7 +128,7 @@ void ports_column(const struct box *b, struct str *out)
 	for (size_t i = 0; i < b->spec.exposed.n; i++) {
 		struct shown s = { .ip = NULL };
 
-		if (exposed_parse(b->spec.exposed.v[i], &s.port, &s.udp) &&
+		if (port_exposed(b->spec.exposed.v[i], &s.port, &s.udp) &&
 		    !is_bound(b, s.port, s.udp))
 			v[n++] = s;
 	}

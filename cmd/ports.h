@@ -10,6 +10,9 @@
 /* "80" or "8000-8010": 0 to 65535, in order. */
 bool port_range(const char *text, unsigned *from, unsigned *to);
 
+/* Of a spec's `exposed`, "80/tcp"; false for what is none of ours (sctp). */
+bool port_exposed(const char *text, unsigned *port, bool *udp);
+
 /* "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 443/tcp"; nothing unless it runs. */
 void ports_column(const struct box *b, struct str *out);
 /* { "80/tcp": [ { "HostIp": ..., "HostPort": ... } ], "443/tcp": null }: as they are. */
